@@ -1,0 +1,90 @@
+//! What the core tells whoever listens: progress bars, logs and metrics only consume these.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::ids::RolloutId;
+use crate::outcome::Outcome;
+use crate::units::MicroDollars;
+use crate::verdict::DropReason;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A run begins or goes on.
+    RunStarted {
+        /// Rollouts planned.
+        planned: u64,
+        /// Of those, finished before.
+        finished: u64,
+    },
+    /// A worker took a rollout.
+    RolloutStarted {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// A step is on disk.
+    StepRecorded {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Its number, from 1.
+        step: u32,
+    },
+    /// A rollout is finished and committed.
+    RolloutFinished {
+        /// Which.
+        rollout: RolloutId,
+        /// What it was worth.
+        outcome: Outcome,
+        /// What it cost.
+        cost: MicroDollars,
+        /// Its total reward.
+        reward: f64,
+    },
+    /// A rollout goes back into the queue.
+    RolloutRetried {
+        /// Which.
+        rollout: RolloutId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A journal had a torn tail, which was cut.
+    TornTail {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// How many bytes were cut.
+        bytes: u64,
+    },
+    /// A resource that a dead worker left was removed.
+    Reaped {
+        /// What it was.
+        what: String,
+    },
+    /// An image is being made.
+    ImageBuilding {
+        /// Its tag.
+        tag: String,
+    },
+    /// An image is there.
+    ImageReady {
+        /// Its tag.
+        tag: String,
+        /// Seconds that it took.
+        seconds: f64,
+    },
+    /// Something worth a look that stops nothing.
+    Warning {
+        /// What.
+        message: String,
+    },
+}
+
+/// How many trajectories were left out for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropCount {
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub count: u64,
+}

@@ -1,0 +1,38 @@
+//! The nouns of trajforge, as they are written to disk and passed between the rooms.
+//!
+//! Nothing here does I/O, waits, or reads a clock; every persisted type says its wire version.
+
+mod action;
+mod bytes;
+mod clock;
+mod event;
+mod failure;
+mod ids;
+mod model;
+mod outcome;
+mod record;
+mod rollout;
+mod state;
+mod step;
+mod task;
+mod units;
+mod verdict;
+
+pub use action::{Action, ActionKind, Position};
+pub use bytes::Content;
+pub use clock::{Clock, Timestamp};
+pub use event::{DropCount, Event};
+pub use failure::{Boundary, Failure, FailureCode};
+pub use ids::{Digest, InvalidId, RolloutId, RunName, TaskId, TemplateId};
+pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, Usage};
+pub use outcome::{Ending, Limit, Outcome};
+pub use record::{Header, Milestones, Record, Summary, Trajectory, WIRE_VERSION};
+pub use rollout::{RolloutSpec, RunPlan};
+pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
+pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
+pub use task::{
+    Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
+    Verification,
+};
+pub use units::{MicroDollars, Seed, Tokens};
+pub use verdict::{DropReason, Verdict};

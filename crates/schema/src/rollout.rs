@@ -1,0 +1,64 @@
+//! What is planned: one rollout, and the run that it belongs to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{RolloutId, RunName, TaskId, TemplateId};
+use crate::units::Seed;
+
+/// One attempt at one task by one scaffold with one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutSpec {
+    /// Unique within the run, derived from the fields below.
+    pub id: RolloutId,
+    /// The template.
+    pub template: TemplateId,
+    /// Its version when the run was planned.
+    pub version: u32,
+    /// Which member.
+    pub seed: Seed,
+    /// The task's content-derived id when the run was planned.
+    pub task: TaskId,
+    /// The model's name; absent for scaffolds without one.
+    pub model: Option<String>,
+    /// The scaffold's name.
+    pub scaffold: String,
+    /// From 1.
+    pub attempt: u32,
+}
+
+impl RolloutSpec {
+    /// The id that belongs to a task, scaffold, model and attempt.
+    pub fn id_for(task: &TaskId, scaffold: &str, model: Option<&str>, attempt: u32) -> RolloutId {
+        let model = model.map(|name| format!(".{}", plain(name))).unwrap_or_default();
+        format!("{task}.{}{model}.{attempt}", plain(scaffold))
+            .parse()
+            .expect("a task id, plain names and a number make a file name")
+    }
+}
+
+fn plain(name: &str) -> String {
+    let kept = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.chars().take(40).map(kept).collect()
+}
+
+/// A run: many rollouts planned together. Written once, before the first rollout starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPlan {
+    /// The version of this file's format.
+    pub wire_version: u32,
+    /// The run's name.
+    pub name: RunName,
+    /// When it was planned.
+    pub created: Timestamp,
+    /// The program that planned it.
+    pub trajforge_version: String,
+    /// Every rollout, in the order of the plan.
+    pub rollouts: Vec<RolloutSpec>,
+}
