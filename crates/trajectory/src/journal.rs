@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `crc` is the first eight hexadecimal digits of the BLAKE3 digest of everything between the comma after it and
-//! the line's LF (a BLAKE3 prefix, so that no second checksum has to be compiled in). So a journal is JSON Lines for any
+//! the line's LF. So a journal is JSON Lines for any
 //! other program. The first line is the header, the last the summary; a journal without a summary belongs to a
 //! rollout that did not finish. A line counts when its LF is there and its check holds.
 //!
@@ -18,7 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use trajforge_schema::{Header, Record, Summary, Trajectory, WIRE_VERSION};
+use trajforge_schema::{Digest, Header, Record, Summary, Trajectory, WIRE_VERSION};
 
 use crate::error::{Error, Result, failed};
 
@@ -281,9 +281,7 @@ fn checked(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check_of(rest: &[u8]) -> String {
-    let mut digits = blake3::hash(rest).to_hex().to_string();
-    digits.truncate(CHECK_DIGITS);
-    digits
+    Digest::of(rest).as_str()[..CHECK_DIGITS].to_owned()
 }
 
 fn last_line(path: &Path) -> Result<Option<Vec<u8>>> {
