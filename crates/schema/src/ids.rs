@@ -29,7 +29,7 @@ fn is_slug(text: &str) -> bool {
 
 fn is_file_name(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= 200
+        && text.len() <= 230
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
             .chars()

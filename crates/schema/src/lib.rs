@@ -12,6 +12,8 @@ mod model;
 mod outcome;
 mod record;
 mod rollout;
+#[cfg(feature = "sample")]
+pub mod sample;
 mod state;
 mod step;
 mod task;

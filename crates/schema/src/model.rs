@@ -66,6 +66,18 @@ pub enum Provenance {
     Control,
 }
 
+impl Provenance {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Oracle => "oracle",
+            Self::Simulated => "simulated",
+            Self::Control => "control",
+        }
+    }
+}
+
 /// What an endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -56,6 +56,19 @@ pub enum Limit {
     Malformed,
 }
 
+impl Ending {
+    /// The word on the wire: `submitted`, `stopped`, `limit_reached`, `cancelled` or `failed`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Stopped => "stopped",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::Cancelled => "cancelled",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
 impl Outcome {
     /// The outcome that belongs to a verified total reward.
     pub fn of_reward(total: f64) -> Self {

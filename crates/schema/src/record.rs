@@ -75,6 +75,17 @@ pub struct Header {
     pub started: Timestamp,
 }
 
+impl Header {
+    /// Who acts, as exports and datasets name it: the model, `oracle`, or `none`.
+    pub fn llm_model(&self) -> &str {
+        match self.provenance {
+            Provenance::Oracle => "oracle",
+            Provenance::Control => "none",
+            Provenance::Model | Provenance::Simulated => self.rollout.model.as_deref().unwrap_or("none"),
+        }
+    }
+}
+
 /// What is known at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {

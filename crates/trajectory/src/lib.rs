@@ -1,0 +1,16 @@
+//! The record of a rollout: journals that survive a crash, the folder of a run, and what a record looks like
+//! outside.
+//!
+//! Everything is synchronous; nothing here reads a clock.
+
+mod error;
+mod export;
+mod journal;
+mod messages;
+mod store;
+
+pub use error::{Error, Result};
+pub use export::{Export, ExportedState, ExportedStep};
+pub use journal::{JournalWriter, Read, Torn, read, recover, summary_of};
+pub use messages::{Transcript, transcript};
+pub use store::{Recorded, RunLock, RunStore};
