@@ -63,10 +63,6 @@ fn parse(tool: &str, arguments: &str) -> Result<Action, String> {
             "there is no such tool; use bash, read, write, edit, search, list, think or submit".to_owned(),
         );
     }
-    let all = fields.remove("replace_all").is_some_and(|value| value == true);
-    if all {
-        fields.insert("occurrence".to_owned(), Value::from("all"));
-    }
     fields.insert("type".to_owned(), Value::from(tool));
     Action::deserialize(Value::Object(fields)).map_err(|error| format!("the arguments do not fit: {error}"))
 }
@@ -100,7 +96,7 @@ mod tests {
         );
         let edit = of(
             "edit",
-            r#"{"path": "a", "old": "x", "new": "y", "replace_all": true}"#,
+            r#"{"path": "a", "old": "x", "new": "y", "occurrence": "all"}"#,
         );
         assert!(matches!(
             edit,
