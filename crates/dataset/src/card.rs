@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::{Environment, Value, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, Value};
 use trajforge_schema::Provenance;
 
 use crate::columns;
@@ -32,28 +33,22 @@ pub(crate) fn card(metadata: &Metadata) -> String {
             .copied()
             .unwrap_or(0)
     };
-    let splits: Vec<_> = metadata
-        .splits
-        .iter()
-        .map(|(split, info)| (split.as_str(), info))
-        .collect();
     let columns: Vec<_> = metadata.schema.iter().map(short_column).collect();
     let mut meta = serde_json::to_value(metadata).expect("metadata is plain data with string keys");
     meta["schema"] = columns.into();
-    let values = context! {
-        meta,
-        splits,
-        size_category => size_category(metadata.total_trajectories),
-        tags => tags(metadata),
-        features => feature::yaml(columns::schema().fields(), 2),
-        download_size => metadata.files.iter().map(|file| file.bytes).sum::<u64>(),
-        dataset_size => metadata.splits.values().map(|split| split.num_bytes).sum::<u64>(),
-        oracle => with_provenance(Provenance::Oracle),
-        simulated => with_provenance(Provenance::Simulated),
-        control => with_provenance(Provenance::Control),
-        cost => cost(metadata),
-    };
-    let rendered = environment.render_str(TEMPLATE, values);
+    let values = serde_json::json!({
+        "meta": meta,
+        "size_category": size_category(metadata.total_trajectories),
+        "tags": tags(metadata),
+        "features": feature::yaml(columns::schema().fields(), 2),
+        "download_size": metadata.files.iter().map(|file| file.bytes).sum::<u64>(),
+        "dataset_size": metadata.splits.values().map(|split| split.num_bytes).sum::<u64>(),
+        "oracle": with_provenance(Provenance::Oracle),
+        "simulated": with_provenance(Provenance::Simulated),
+        "control": with_provenance(Provenance::Control),
+        "cost": cost(metadata),
+    });
+    let rendered = environment.render_str(TEMPLATE, Value::from(Serde(&values)));
     rendered.expect("the card's template is part of the program and is rendered by its tests") + "\n"
 }
 

@@ -303,11 +303,7 @@ fn float64<R>(rows: &[R], value: impl Fn(&R) -> f64) -> ArrayRef {
 }
 
 fn string_lists<'a, R>(rows: &'a [R], value: impl Fn(&'a R) -> &'a Vec<String>) -> ArrayRef {
-    let items: Vec<&str> = rows
-        .iter()
-        .flat_map(|row| value(row))
-        .map(String::as_str)
-        .collect();
+    let items: Vec<&str> = rows.iter().flat_map(&value).map(String::as_str).collect();
     lists(rows, |row| Some(value(row).len()), strings(&items, |item| *item))
 }
 

@@ -137,3 +137,21 @@ pub(crate) fn parquet_failed(action: &'static str, path: &Path) -> impl FnOnce(P
     let path = path.to_owned();
     move |source| Error::Parquet { action, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_has_the_same_hint_whoever_reports_it() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = Path::new("out/train.parquet");
+        let reported = [
+            failed("write", path)(full()),
+            parquet_failed("write", path)(ParquetError::External(Box::new(full()))),
+        ];
+        for error in reported {
+            assert!(error.hint().unwrap().contains("make room on the disk"), "{error}");
+        }
+    }
+}

@@ -35,28 +35,20 @@ pub(crate) fn type_name(kind: &DataType) -> String {
 
 /// The features of some columns as the YAML of a dataset card, indented by `indent` spaces.
 pub(crate) fn yaml(fields: &Fields, indent: usize) -> String {
-    let mut lines = String::new();
-    for field in fields {
-        add_yaml(&mut lines, field.name(), field.data_type(), indent);
-    }
-    lines
+    fields.iter().map(|field| yaml_of(field, indent)).collect()
 }
 
-fn add_yaml(lines: &mut String, name: &str, kind: &DataType, indent: usize) {
+fn yaml_of(field: &Field, indent: usize) -> String {
     let margin = " ".repeat(indent);
-    lines.push_str(&format!("{margin}- name: {name}\n"));
-    match kind {
+    let kind = match field.data_type() {
         DataType::List(item) => match item.data_type() {
-            DataType::Struct(fields) => {
-                lines.push_str(&format!("{margin}  list:\n{}", yaml(fields, indent + 2)));
-            }
-            scalar => lines.push_str(&format!("{margin}  list: {}\n", scalar_name(scalar))),
+            DataType::Struct(fields) => format!("list:\n{}", yaml(fields, indent + 2)),
+            scalar => format!("list: {}\n", scalar_name(scalar)),
         },
-        DataType::Struct(fields) => {
-            lines.push_str(&format!("{margin}  struct:\n{}", yaml(fields, indent + 2)));
-        }
-        scalar => lines.push_str(&format!("{margin}  dtype: {}\n", scalar_name(scalar))),
-    }
+        DataType::Struct(fields) => format!("struct:\n{}", yaml(fields, indent + 2)),
+        scalar => format!("dtype: {}\n", scalar_name(scalar)),
+    };
+    format!("{margin}- name: {}\n{margin}  {kind}", field.name())
 }
 
 fn scalar_name(kind: &DataType) -> String {

@@ -79,7 +79,7 @@ pub struct SplitInfo {
     pub trajectories: u64,
     /// Its task clusters, none of which is in another split.
     pub clusters: u64,
-    /// Bytes of its rows, uncompressed, as Arrow holds them.
+    /// Bytes of its rows, uncompressed, as Python's `datasets` counts them.
     pub num_bytes: u64,
 }
 

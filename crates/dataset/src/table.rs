@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::Array;
+use arrow_array::cast::AsArray as _;
+use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -37,7 +39,7 @@ pub(crate) struct TableWriter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) rows: u64,
-    /// Uncompressed, as Arrow holds it.
+    /// Uncompressed, as Python's `datasets` counts it.
     pub(crate) memory_bytes: u64,
 }
 
@@ -97,7 +99,11 @@ impl TableWriter {
             return Ok(());
         }
         let batch = columns::batch(&self.pending);
-        self.memory_bytes += memory_bytes(&batch);
+        self.memory_bytes += batch
+            .columns()
+            .iter()
+            .map(|column| loaded_bytes(column))
+            .sum::<u64>();
         self.pending.clear();
         self.pending_bytes = 0;
         self.writer
@@ -106,9 +112,31 @@ impl TableWriter {
     }
 }
 
-fn memory_bytes(batch: &RecordBatch) -> u64 {
-    let bytes = |column: &arrow_array::ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
-    batch.columns().iter().map(bytes).sum()
+/// The size that Python's `datasets` finds for an array after it has read it from a file: there numbers come with a
+/// bit for each that says whether it is there, everything else only where something is missing.
+fn loaded_bytes(array: &dyn Array) -> u64 {
+    let bits = |count: usize| count.div_ceil(8) as u64;
+    let offsets = 4 * array.len() as u64;
+    let missing = if array.null_count() > 0 {
+        bits(array.len())
+    } else {
+        0
+    };
+    match array.data_type() {
+        DataType::Utf8 => missing + offsets + array.as_string::<i32>().value_data().len() as u64,
+        DataType::List(_) => missing + offsets + loaded_bytes(array.as_list::<i32>().values()),
+        DataType::Struct(_) => array
+            .as_struct()
+            .columns()
+            .iter()
+            .map(|column| loaded_bytes(column))
+            .sum(),
+        DataType::Boolean => missing + bits(array.len()),
+        number => {
+            let width = number.primitive_width().unwrap_or(0) * array.len();
+            bits(array.len()) + width as u64
+        }
+    }
 }
 
 /// How many rows a file says that it has.

@@ -92,6 +92,10 @@ pub enum Position {
 }
 
 impl Position {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
     fn is_unique(&self) -> bool {
         *self == Self::Unique
     }

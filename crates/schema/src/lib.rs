@@ -29,7 +29,7 @@ pub use failure::{Boundary, Failure, FailureCode};
 pub use ids::{Digest, InvalidId, RolloutId, RunName, TaskId, TemplateId};
 pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, Usage};
 pub use outcome::{Ending, Limit, Outcome};
-pub use record::{Header, Milestones, Record, Summary, Trajectory, WIRE_VERSION};
+pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};

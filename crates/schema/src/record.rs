@@ -95,6 +95,10 @@ pub struct Summary {
     pub ending: Ending,
     /// The reward, component by component.
     pub reward: Reward,
+    /// What the last step's reward gets on top, so that the rewards of all steps sum to the total: the last step is
+    /// written before the verification has spoken. A reader of the journal adds it.
+    #[serde(default)]
+    pub settlement: f64,
     /// What each hidden check said.
     pub checks: Vec<CheckResult>,
     /// The state after the last step.
@@ -112,9 +116,6 @@ pub struct Summary {
     /// When it ended.
     pub finished: Timestamp,
 }
-
-/// Which milestones there are, and which have been reached.
-pub type Milestones = BTreeMap<String, bool>;
 
 /// A whole trajectory.
 #[derive(Debug, Clone, PartialEq)]

@@ -242,6 +242,8 @@ impl Sample {
                 output: String::new(),
                 seconds: 0.5,
             }],
+            // The sample is what a reader gives back, with the settlement in the last step.
+            settlement: 0.0,
             final_digest: workspace.digest(),
             final_state,
             execution_seconds: 0.25 * f64::from(self.steps),

@@ -128,7 +128,7 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-/// Reads a journal. A torn tail is left out and reported; the file is not changed. Bad lines with good ones after
+/// Reads a journal, with the summary's settlement added to the last step's reward. A torn tail is left out and reported; the file is not changed. Bad lines with good ones after
 /// them are an error, as is a journal without a header.
 pub fn read(path: &Path) -> Result<Read> {
     let (lines, torn) = good_lines(path)?;
@@ -157,7 +157,12 @@ pub fn read(path: &Path) -> Result<Read> {
             Record::Header(_) => {}
             Record::Turn(reply) => trajectory.turns.push(reply),
             Record::Step(step) => trajectory.steps.push(step),
-            Record::Summary(summary) => trajectory.summary = Some(*summary),
+            Record::Summary(summary) => {
+                if let Some(last) = trajectory.steps.last_mut() {
+                    last.reward += summary.settlement;
+                }
+                trajectory.summary = Some(*summary);
+            }
         }
     }
     Ok(Read { trajectory, torn })

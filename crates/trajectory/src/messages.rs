@@ -3,9 +3,6 @@
 use serde_json::{Value, json};
 use trajforge_schema::{Action, Header, Step, Trajectory};
 
-/// The schemas of the actions, for trajectories that were recorded without any.
-const CANONICAL_TOOLS: &str = include_str!("tools.json");
-
 /// A chat in the style of OpenAI's chat completions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcript {
@@ -19,12 +16,12 @@ pub struct Transcript {
 ///
 /// With a model it is what was sent and received: the prompt, then for each turn what the scaffold put in, the model's
 /// message with every field that the provider sent, and the tools' results. Without one (an oracle, a control: the
-/// header's provenance says so) it is the canonical rendering: the instruction, then for each step an assistant's
+/// header's provenance says so) it is the canonical rendering: the recorded prompt, or the instruction alone, then for each step an assistant's
 /// message with the reasoning as its content and the action as its tool call, and the observation as the tool's
 /// result.
 pub fn transcript(trajectory: &Trajectory) -> Transcript {
     let header = &trajectory.header;
-    if trajectory.turns.is_empty() && header.prompt.is_empty() {
+    if trajectory.turns.is_empty() {
         canonical(header, &trajectory.steps)
     } else {
         recorded(trajectory)
@@ -48,7 +45,10 @@ fn recorded(trajectory: &Trajectory) -> Transcript {
 }
 
 fn canonical(header: &Header, steps: &[Step]) -> Transcript {
-    let mut messages = vec![json!({"role": "user", "content": header.instruction})];
+    let mut messages = header.prompt.clone();
+    if messages.is_empty() {
+        messages.push(json!({"role": "user", "content": header.instruction}));
+    }
     for step in steps {
         let id = step
             .tool_call_id
@@ -66,12 +66,10 @@ fn canonical(header: &Header, steps: &[Step]) -> Transcript {
         }));
         messages.push(result_of(step, Some(&id)));
     }
-    let tools = if header.tools.is_empty() {
-        serde_json::from_str(CANONICAL_TOOLS).expect("tools.json is an array")
-    } else {
-        header.tools.clone()
-    };
-    Transcript { messages, tools }
+    Transcript {
+        messages,
+        tools: header.tools.clone(),
+    }
 }
 
 fn result_of(step: &Step, tool_call_id: Option<&str>) -> Value {
@@ -96,64 +94,9 @@ fn call_of(action: &Action) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use trajforge_schema::Position;
     use trajforge_schema::sample::Sample;
 
     use super::*;
-
-    fn every_action_in_full() -> Vec<Action> {
-        let text = || "x".to_owned();
-        vec![
-            Action::Bash {
-                command: text(),
-                timeout_seconds: Some(1),
-            },
-            Action::Read {
-                path: text(),
-                offset: Some(1),
-                limit: Some(1),
-            },
-            Action::Write {
-                path: text(),
-                content: text(),
-            },
-            Action::Edit {
-                path: text(),
-                old: text(),
-                new: text(),
-                occurrence: Position::All,
-            },
-            Action::Search {
-                pattern: text(),
-                path: Some(text()),
-            },
-            Action::List { path: Some(text()) },
-            Action::Think { thought: text() },
-            Action::Submit {
-                message: Some(text()),
-            },
-        ]
-    }
-
-    #[test]
-    fn the_canonical_tools_name_every_action_and_every_argument() {
-        let tools: Vec<Value> = serde_json::from_str(CANONICAL_TOOLS).unwrap();
-        let actions = every_action_in_full();
-        assert_eq!(tools.len(), actions.len());
-        for (tool, action) in tools.iter().zip(&actions) {
-            assert_eq!(tool["function"]["name"], action.kind());
-            let (_, arguments) = call_of(action);
-            let arguments: Value = serde_json::from_str(&arguments).unwrap();
-            let keys =
-                |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
-            assert_eq!(
-                keys(&tool["function"]["parameters"]["properties"]),
-                keys(&arguments)
-            );
-        }
-    }
 
     #[test]
     fn a_recorded_chat_keeps_the_order_of_prompt_turns_insertions_and_results() {
@@ -216,7 +159,8 @@ mod tests {
     fn an_oracle_is_rendered_as_one_call_per_step() {
         let trajectory = Sample::oracle().trajectory();
         let chat = transcript(&trajectory);
-        assert_eq!(chat.messages.len(), 1 + 2 * trajectory.steps.len());
+        let before = trajectory.header.prompt.len().max(1);
+        assert_eq!(chat.messages.len(), before + 2 * trajectory.steps.len());
         assert_eq!(chat.messages[0]["content"], trajectory.header.instruction);
         assert_eq!(chat.messages[1]["content"], trajectory.steps[0].reasoning);
         let function = &chat.messages[1]["tool_calls"][0]["function"];

@@ -1,0 +1,2 @@
+//! The trajforge binary: command line in, exit code out.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The one page that joins the rooms.
+pub use trajforge_template as template;

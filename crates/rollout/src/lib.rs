@@ -1,0 +1,14 @@
+//! One attempt at one task: the loop, the scaffolds, hidden milestones, verification and rewards.
+
+mod error;
+mod milestones;
+mod perform;
+mod prepare;
+mod reward;
+mod rollout;
+pub mod scaffold;
+mod verify;
+
+pub use error::{Error, Stop};
+pub use rollout::{Attempt, Finished, Recorder, Rollout};
+pub use scaffold::{Decision, Intent, Scaffold, Seen};

@@ -1,0 +1,74 @@
+//! What can go wrong with a model, by what the caller can do about it.
+
+use std::path::PathBuf;
+
+use trajforge_schema::{Failure, FailureCode};
+
+/// Why there is no reply, or no model.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such entry.
+    #[error("there is no model {name:?}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// An entry that can't be read.
+    #[error("{}: {message}", file.display())]
+    Entry {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column where known.
+        message: String,
+    },
+    /// The key's variable is not set.
+    #[error("the model {model} needs its key in the environment variable {variable}, which is not set")]
+    KeyMissing {
+        /// The model's name.
+        model: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The HTTP client can't be made.
+    #[error("the HTTP client could not be set up: {0}")]
+    Client(String),
+    /// The request failed, after all retries.
+    #[error("{message}")]
+    Request {
+        /// What it was.
+        code: FailureCode,
+        /// With the endpoint and what it said; no secrets.
+        message: String,
+        /// Requests that were made.
+        requests: u32,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownModel { known, .. } if known.is_empty() => {
+                Some("add an entry to models/, or give --base-url".to_owned())
+            }
+            Self::UnknownModel { known, .. } => Some(format!("the models are {}", known.join(", "))),
+            Self::Entry { .. } => Some("compare it with the entries in models/".to_owned()),
+            Self::KeyMissing { variable, .. } => Some(format!("export {variable}=...")),
+            Self::Request {
+                code: FailureCode::ModelUnreachable,
+                ..
+            } => Some("is the endpoint running, and is its base URL right?".to_owned()),
+            Self::Client(_) | Self::Request { .. } => None,
+        }
+    }
+
+    /// As it is recorded in an outcome.
+    pub fn to_failure(&self) -> Failure {
+        match self {
+            Self::Request { code, message, .. } => Failure::new(*code, message),
+            other => Failure::new(FailureCode::ModelRefused, other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Models behind endpoints: who they are, what they cost, and how to ask them.
+
+mod catalog;
+mod error;
+mod model;
+mod scripted;
+mod secret;
+
+pub use catalog::Catalog;
+pub use error::Error;
+pub use model::{ChatRequest, Model, Reply, openai::OpenaiChat};
+pub use scripted::{Scripted, ScriptedReply};
+pub use secret::Secret;

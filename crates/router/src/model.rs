@@ -1,0 +1,47 @@
+//! A model: something that answers a conversation.
+
+pub(crate) mod openai;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use trajforge_schema::{MicroDollars, ModelEntry, Usage};
+
+use crate::error::Error;
+
+/// What is sent: the conversation so far, and the tools on offer, both in the form of OpenAI's chat completions.
+#[derive(Debug, Clone, Default)]
+pub struct ChatRequest {
+    /// The messages, first to last.
+    pub messages: Vec<Value>,
+    /// The tools' schemas.
+    pub tools: Vec<Value>,
+}
+
+/// What comes back: the assistant's message as the provider sent it, and what it used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The assistant's message, every field that the provider sent.
+    pub message: Value,
+    /// The provider's id of the reply.
+    pub response_id: Option<String>,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it cost; absent where the price is unknown.
+    pub cost: Option<MicroDollars>,
+    /// Requests that it took, failed ones included.
+    pub requests: u32,
+    /// From the first request to the reply.
+    pub seconds: f64,
+}
+
+/// Something that answers a conversation.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// Its entry.
+    fn entry(&self) -> &ModelEntry;
+
+    /// Asks for the next message; retries what may pass by itself.
+    async fn complete(&self, request: &ChatRequest) -> Result<Reply, Error>;
+}

@@ -1,0 +1,149 @@
+"""Hidden checks in Python: what a template's verify/ files import. Laid at /verify by trajforge.
+
+A check is a function; it passes by returning and fails by raising Failed (use require()).
+The agent's code is never imported here: it is run as the agent's user, in a process of its own.
+
+    from trajforge_check import Failed, check, main, params, require, run_agent
+
+    @check
+    def totals():
+        done = run_agent(["python3", "-m", "shop", "report"], timeout=20)
+        require(done.code == 0, f"report ended with {done.code}: {done.err[-300:]}")
+        require(done.out.split() == expected(), "the totals are wrong")
+
+    main()
+
+Exit codes: 0 passed, 1 failed, 3 the check itself is broken (an exception that is not Failed).
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+WORKSPACE = pathlib.Path(os.environ.get("WORKSPACE", "/workspace"))
+OUTPUT_LIMIT = 4_000_000
+
+_checks = {}
+
+
+class Failed(Exception):
+    """The agent's work does not hold."""
+
+
+@dataclasses.dataclass
+class Done:
+    """A process of the agent's code that has ended: exit code (124 after a timeout), stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+def params():
+    """The task's parameters, as drawn from the seed."""
+    return json.loads((HERE / "params.json").read_text())["parameters"]
+
+
+def check(function):
+    """Registers a check under its function's name."""
+    _checks[function.__name__] = function
+    return function
+
+
+def require(condition, message):
+    """Fails the check with a message unless the condition holds."""
+    if not condition:
+        raise Failed(message)
+
+
+def run_agent(command, timeout=30, input=None, cwd=None, env=None):
+    """Runs the agent's code as the agent's user; a string goes through bash. Never raises for what that code does."""
+    if isinstance(command, str):
+        command = ["bash", "-c", command]
+    clean = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/home/agent",
+        "USER": "agent",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }
+    clean.update(env or {})
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            ["as-agent", *map(str, command)],
+            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            cwd=str(cwd or WORKSPACE),
+            env=clean,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(input.encode() if isinstance(input, str) else input, timeout=timeout)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            code = 124
+        finally:
+            try:
+                os.killpg(process.pid, 9)
+            except (ProcessLookupError, PermissionError):
+                pass
+            process.wait()
+        return Done(code, _text(out), _text(err))
+
+
+def _text(stream):
+    stream.seek(0)
+    return stream.read(OUTPUT_LIMIT).decode("utf-8", "replace")
+
+
+def scratch(copy_workspace=False):
+    """A fresh folder that belongs to the agent's user; with copy_workspace, a copy of the workspace."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="check-"))
+    if copy_workspace:
+        target = folder / "workspace"
+        shutil.copytree(WORKSPACE, target, symlinks=True, ignore_dangling_symlinks=True)
+    subprocess.run(["chown", "-R", "-h", "1000:1000", str(folder)], check=True)
+    return folder / "workspace" if copy_workspace else folder
+
+
+def put(path, content):
+    """Writes a file that the agent's user owns and may read, for use as hidden input."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    os.chown(path, 1000, 1000)
+
+
+def read(path, limit=8_000_000):
+    """The text of a file of the workspace; fails the check where it is missing, no regular file, or too large."""
+    path = WORKSPACE / path
+    require(not path.is_symlink() and path.is_file(), f"{path} is missing or is no regular file")
+    require(path.stat().st_size <= limit, f"{path} is larger than {limit} bytes")
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def main():
+    """Runs the check that the command line names, or all of them."""
+    names = sys.argv[1:] or list(_checks)
+    status = 0
+    for name in names:
+        try:
+            _checks[name]()
+            print(f"{name}: passed")
+        except Failed as failure:
+            print(f"{name}: {failure}")
+            status = max(status, 1)
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            status = 3
+    sys.stdout.flush()
+    sys.exit(status)

@@ -1,0 +1,3 @@
+"""Usage events in, statements out."""
+
+__version__ = "<<version>>"
