@@ -1,2 +1,18 @@
-//! The one page that joins the rooms.
+//! The one page that joins the rooms: every stage is named here, and none of them names another.
+
+mod error;
+pub mod gate;
+pub mod run;
+mod tasks;
+mod worker;
+mod world;
+
+pub use error::{Code, Error};
+pub use run::{RunOrder, RunReport, run};
+pub use tasks::{Selection, make_task, parse_seeds};
+pub use world::{Events, Folders, World};
+
+pub use trajforge_router::{Catalog, OpenaiChat, Secret};
+pub use trajforge_scheduler::{Counts, Row, RowState};
 pub use trajforge_template as template;
+pub use trajforge_trajectory as trajectory;

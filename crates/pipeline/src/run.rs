@@ -1,0 +1,208 @@
+//! A run, on one page: plan, queue, execute, record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use trajforge_router::Model;
+use trajforge_scheduler::{Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue};
+use trajforge_schema::{Event, RunName, RunPlan, Seed, WIRE_VERSION};
+use trajforge_template::{Library, Template};
+use trajforge_trajectory::RunStore;
+
+use crate::error::Error;
+use crate::tasks::Selection;
+use crate::worker::Worker;
+use crate::world::World;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunOrder {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The run's name.
+    pub name: RunName,
+    /// What to plan; nothing when the run is to be resumed.
+    pub plan: Option<PlanOrder>,
+    /// Rollouts at the same time.
+    pub workers: usize,
+    /// Tries of a rollout that fails outside the agent's work.
+    pub max_tries: u32,
+}
+
+/// What to plan.
+#[derive(Debug, Clone)]
+pub struct PlanOrder {
+    /// The templates.
+    pub templates: Selection,
+    /// The seeds of each.
+    pub seeds: Vec<Seed>,
+    /// The models, for the scaffolds that need one.
+    pub models: Vec<String>,
+    /// The scaffolds.
+    pub scaffolds: Vec<String>,
+    /// Attempts at each.
+    pub attempts: u32,
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// How far it is.
+    pub counts: Counts,
+    /// Whether every planned rollout is finished.
+    pub complete: bool,
+}
+
+/// What the workers of a run share.
+pub(crate) struct Running<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) library: Library,
+    pub(crate) store: RunStore,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) images: BTreeMap<String, String>,
+    pub(crate) models: BTreeMap<String, Arc<dyn Model>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) max_tries: u32,
+    pub(crate) cancel: CancellationToken,
+    /// What stops the whole run; the first one counts.
+    pub(crate) fatal: OnceCell<Error>,
+    /// Models that have answered at least once.
+    pub(crate) answered: std::sync::Mutex<BTreeSet<String>>,
+}
+
+/// Plans a run, or goes on with one, and works on it until nothing is left or the token is cancelled.
+pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) -> Result<RunReport, Error> {
+    let library = world.library()?;
+    let store = match &order.plan {
+        Some(plan) => create(world, order, plan, &library)?,
+        None => RunStore::open(&order.folder)?,
+    };
+    let lock = store.lock(&format!("process {}", std::process::id()))?;
+    let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&store.queue_path(), order.max_tries)?);
+    queue.reclaim().await?;
+    queue.submit(planned(store.plan())).await?;
+    queue.reopen(&failed(&*queue).await?).await?;
+
+    let running = Running {
+        images: images(world, &library, store.plan(), cancel).await?,
+        models: models(world, store.plan())?,
+        retry: RetryPolicy::default(),
+        max_tries: order.max_tries,
+        cancel: cancel.child_token(),
+        fatal: OnceCell::new(),
+        answered: std::sync::Mutex::default(),
+        world,
+        library,
+        store,
+        queue,
+    };
+    let counts = running.queue.counts(world.clock.now()).await?;
+    world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
+    let workers = (1..=order.workers.max(1)).map(|number| Worker::new(&running, number));
+    let ended = join_all(workers.map(Worker::work)).await;
+    world.sandboxes.drain().await;
+    lock.release();
+
+    let Running { queue, fatal, store, .. } = running;
+    if let Some(error) = fatal.into_inner() {
+        return Err(error);
+    }
+    ended.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    if cancel.is_cancelled() {
+        return Err(Error::Interrupted);
+    }
+    let counts = queue.counts(world.clock.now()).await?;
+    Ok(RunReport { folder: store.folder().to_owned(), complete: counts.finished() == counts.planned, counts })
+}
+
+/// What a run would plan, without writing anything.
+pub fn dry_run(world: &World, plan: &PlanOrder) -> Result<Vec<Planned>, Error> {
+    plan_rollouts(plan, &world.library()?)
+}
+
+fn create(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library) -> Result<RunStore, Error> {
+    let rollouts = plan_rollouts(plan, library)?.into_iter().map(|planned| planned.spec).collect();
+    let plan = RunPlan {
+        wire_version: WIRE_VERSION,
+        name: order.name.clone(),
+        created: world.clock.now(),
+        trajforge_version: env!("CARGO_PKG_VERSION").to_owned(),
+        rollouts,
+    };
+    Ok(RunStore::create(&order.folder, plan)?)
+}
+
+fn plan_rollouts(plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Error> {
+    let scaffold = |name: &String| match name.as_str() {
+        "oracle" | "nop" => Ok(ScaffoldUse { name: name.clone(), needs_model: false }),
+        "tools" => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
+        _ => Err(Error::UnknownScaffold { name: name.clone() }),
+    };
+    let scaffolds = plan.scaffolds.iter().map(scaffold).collect::<Result<_, _>>()?;
+    let mut tasks = Vec::new();
+    for template in plan.templates.templates(library)? {
+        for seed in &plan.seeds {
+            tasks.push(planned_task(&template, *seed)?);
+        }
+    }
+    let request = PlanRequest { tasks, models: plan.models.clone(), scaffolds, attempts: plan.attempts };
+    Ok(trajforge_scheduler::plan(&request)?)
+}
+
+fn planned_task(template: &Template, seed: Seed) -> Result<PlannedTask, Error> {
+    let task = template.make(seed)?;
+    Ok(PlannedTask {
+        template: task.template,
+        version: task.version,
+        seed,
+        task: task.id,
+        category: task.category,
+        difficulty: task.difficulty,
+    })
+}
+
+fn planned(plan: &RunPlan) -> Vec<Planned> {
+    let one = |spec: &trajforge_schema::RolloutSpec| Planned {
+        spec: spec.clone(),
+        priority: 1 - i64::from(spec.attempt),
+    };
+    plan.rollouts.iter().map(one).collect()
+}
+
+/// The rollouts that ended outside the agent's work: a resumed run tries them again.
+async fn failed(queue: &dyn Queue) -> Result<Vec<trajforge_schema::RolloutId>, Error> {
+    let is_error = |row: &trajforge_scheduler::Row| {
+        row.completion().is_some_and(|completion| completion.outcome == trajforge_schema::Outcome::Error)
+    };
+    Ok(queue.rows().await?.into_iter().filter(is_error).map(|row| row.spec.id).collect())
+}
+
+/// The exact tag of every image that the plan needs, made where it is not there.
+async fn images(
+    world: &World,
+    library: &Library,
+    plan: &RunPlan,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<String, String>, Error> {
+    let templates: BTreeSet<&str> = plan.rollouts.iter().map(|spec| spec.template.as_str()).collect();
+    let mut names = BTreeSet::new();
+    for template in templates {
+        names.insert(library.template(template)?.definition.environment.image);
+    }
+    tokio::select! {
+        made = world.images(names) => made,
+        () = cancel.cancelled() => Err(Error::Interrupted),
+    }
+}
+
+fn models(world: &World, plan: &RunPlan) -> Result<BTreeMap<String, Arc<dyn Model>>, Error> {
+    let names: BTreeSet<&String> = plan.rollouts.iter().filter_map(|spec| spec.model.as_ref()).collect();
+    names.into_iter().map(|name| Ok((name.clone(), world.model(name)?))).collect()
+}

@@ -1,0 +1,75 @@
+//! What a command has at hand: content on disk, sandboxes, models, the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use trajforge_router::{Catalog, Model, OpenaiChat, Secret};
+use trajforge_sandbox::Sandboxes;
+use trajforge_schema::{Clock, Event};
+use trajforge_template::Library;
+
+use crate::error::Error;
+
+/// Whoever listens to what happens.
+pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Where content lies.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Roots of templates; later ones win.
+    pub templates: Vec<PathBuf>,
+    /// Recipes of images.
+    pub images: PathBuf,
+    /// Entries of models.
+    pub models: PathBuf,
+    /// What may be thrown away.
+    pub cache: PathBuf,
+}
+
+/// What a run needs of the world.
+pub struct World {
+    /// Content on disk.
+    pub folders: Folders,
+    /// Makes sandboxes.
+    pub sandboxes: Arc<dyn Sandboxes>,
+    /// The models there are.
+    pub catalog: Catalog,
+    /// The key in an environment variable.
+    pub key: fn(&str) -> Option<Secret>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Whoever listens.
+    pub events: Events,
+}
+
+impl World {
+    /// The templates there are.
+    pub fn library(&self) -> Result<Library, Error> {
+        Ok(Library::open(&self.folders.templates)?)
+    }
+
+    /// A model, ready to be asked.
+    pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, Error> {
+        let entry = self.catalog.entry(name)?.clone();
+        let key = match &entry.key_variable {
+            None => None,
+            Some(variable) => {
+                let missing = || trajforge_router::Error::KeyMissing {
+                    model: entry.name.clone(),
+                    variable: variable.clone(),
+                };
+                Some((self.key)(variable).ok_or_else(missing)?)
+            }
+        };
+        Ok(Arc::new(OpenaiChat::new(entry, key)?))
+    }
+
+    pub(crate) async fn images(&self, names: BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
+        Ok(names.into_iter().map(|name| (name.clone(), format!("trajforge/{name}:dev"))).collect())
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        (self.events)(event);
+    }
+}

@@ -1,0 +1,5 @@
+%% if ignore
+__pycache__/
+*.pyc
+/build/
+%% end

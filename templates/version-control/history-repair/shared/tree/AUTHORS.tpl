@@ -1,0 +1,3 @@
+%% if authors
+<<authors>>
+%% end

@@ -1,0 +1,11 @@
+%% if make
+test:
+	python3 -m unittest discover -s tests -t .
+%% if ci
+
+check: test
+	sh ci/check.sh
+%% end
+
+.PHONY: test
+%% end

@@ -1,0 +1,3 @@
+"""Working times in, totals out."""
+
+__version__ = "<<version>>"
