@@ -16,6 +16,7 @@ mod rollout;
 pub mod sample;
 mod state;
 mod step;
+mod tally;
 mod task;
 mod units;
 mod verdict;
@@ -32,6 +33,7 @@ pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
+pub use tally::{Rate, Tally};
 pub use task::{
     Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
     Verification,

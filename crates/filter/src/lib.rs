@@ -1,0 +1,1 @@
+//! Which trajectories go into a dataset: keep or drop, always with a reason, everything counted.
