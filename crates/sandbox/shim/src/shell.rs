@@ -71,11 +71,7 @@ impl Sessions {
     /// Where a session stands; nothing if it was never begun.
     pub(crate) fn cwd(&self, session: &str) -> Option<PathBuf> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let cwd = open
-            .get(session)?
-            .cwd
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let cwd = open.get(session)?.cwd.lock().unwrap_or_else(PoisonError::into_inner);
         Some(cwd.clone())
     }
 }
@@ -84,9 +80,7 @@ fn begin(world: &Arc<World>) -> Result<Session, Problem> {
     let (jobs, arriving) = channel();
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| failed_to("begin a shell", &error.into()))?;
-    let woken = wake
-        .try_clone()
-        .map_err(|error| failed_to("begin a shell", &error))?;
+    let woken = wake.try_clone().map_err(|error| failed_to("begin a shell", &error))?;
     let cwd = Arc::new(Mutex::new(world.workspace()));
     let mut keeper = Keeper {
         world: Arc::clone(world),
@@ -126,29 +120,20 @@ impl Bash {
             ));
         };
         let workspace = world.workspace();
-        let cwd = if workspace.is_dir() {
-            workspace
-        } else {
-            PathBuf::from("/")
-        };
+        let cwd = if workspace.is_dir() { workspace } else { PathBuf::from("/") };
         let (out, child_out) = output_pipe()?;
         let (marker, child_marker) = output_pipe()?;
         let (child_in, commands) =
             pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed_to("make a pipe", &error.into()))?;
         let launch = Launch {
-            argv: [bash, "--noprofile", "--norc", "--noediting", "-i"]
-                .map(Into::into)
-                .to_vec(),
+            argv: [bash, "--noprofile", "--norc", "--noediting", "-i"].map(Into::into).to_vec(),
             cwd,
             variables: world.variables(Identity::Agent, &std::collections::BTreeMap::new()),
             user: world.user(Identity::Agent),
             stdio: [Stdio::from(child_in), Stdio::null(), Stdio::null()],
             descriptors: vec![(child_marker, MARKER_FD), (child_out, OUTPUT_FD)],
         };
-        let exit = world
-            .children
-            .start(launch)
-            .map_err(|error| failed_to("start bash", &error))?;
+        let exit = world.children.start(launch).map_err(|error| failed_to("start bash", &error))?;
         let mut bash = Self {
             exit,
             commands: File::from(commands),
