@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, fchmod, fchown, mkdirat, open, openat,
-    statat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, fchmod, fchown, mkdirat, open, openat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 

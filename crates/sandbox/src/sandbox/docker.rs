@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::Docker as Client;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
-use bollard::query_parameters::{AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -36,6 +40,8 @@ const CAPABILITIES: [&str; 7] = [
 ];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
+/// How long a container may take to end by itself once it was hung up on.
+const REMOVAL: Duration = Duration::from_secs(20);
 
 /// Makes containers.
 #[derive(Debug)]
@@ -159,7 +165,7 @@ impl Docker {
             ulimits: Some(vec![ResourcesUlimits {
                 name: Some("nofile".to_owned()),
                 soft: Some(4096),
-                hard: Some(65_536),
+                hard: Some(4096),
             }]),
             binds: Some(vec![format!("{}:{SHIM_PATH}:ro", self.shim)]),
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
@@ -249,7 +255,7 @@ struct Made {
 impl Drop for Made {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.removals.remove(self.id.clone());
+            self.removals.force(self.id.clone());
         }
     }
 }
@@ -291,7 +297,7 @@ impl Container {
     fn end(&self) {
         if !self.is_stopped.swap(true, Ordering::Relaxed) {
             self.connection.close();
-            self.removals.remove(self.id.clone());
+            self.removals.await_end(self.id.clone());
         }
     }
 }
@@ -314,20 +320,17 @@ struct Removals {
 }
 
 impl Removals {
-    fn remove(&self, id: String) {
-        let client = self.engine.client.clone();
-        let removal = async move {
-            let options = RemoveContainerOptionsBuilder::default()
-                .force(true)
-                .v(true)
-                .build();
-            match client.remove_container(&id, Some(options)).await {
-                Ok(()) => {}
-                // Gone already, or going: it removes itself when its shim ends.
-                Err(error) if matches!(status(&error), Some(404 | 409)) => {}
-                Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
-            }
-        };
+    /// Of a container that is about to end.
+    fn await_end(&self, id: String) {
+        self.track(gone(self.engine.client.clone(), id));
+    }
+
+    /// Of a container that may never have begun.
+    fn force(&self, id: String) {
+        self.track(remove(self.engine.client.clone(), id));
+    }
+
+    fn track(&self, removal: impl Future<Output = ()> + Send + 'static) {
         let mut under_way = self.lock();
         while under_way.try_join_next().is_some() {}
         under_way.spawn_on(removal, &self.runtime);
@@ -335,5 +338,31 @@ impl Removals {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
+async fn gone(client: Client, id: String) {
+    let options = WaitContainerOptionsBuilder::default()
+        .condition("removed")
+        .build();
+    let mut ending = client.wait_container(&id, Some(options));
+    // How it ended doesn't matter, nor that it is gone already.
+    let ended = async { while let Some(Ok(_)) = ending.next().await {} };
+    if tokio::time::timeout(REMOVAL, ended).await.is_ok() {
+        return;
+    }
+    remove(client, id).await;
+}
+
+async fn remove(client: Client, id: String) {
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(true)
+        .v(true)
+        .build();
+    match client.remove_container(&id, Some(options)).await {
+        Ok(()) => {}
+        Err(error) if matches!(status(&error), Some(404 | 409)) => {}
+        Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
     }
 }
