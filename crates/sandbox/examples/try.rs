@@ -60,15 +60,11 @@ async fn main() {
     println!("exec true: {:?}", t.elapsed() / 100);
     println!(
         "{:?}",
-        sb.exec(
-            Exec::bash("id; cat; as-agent id; ls -la /run/trajforge")
-                .as_root()
-                .with_stdin("hi\n")
-        )
-        .await
-        .unwrap()
-        .output
-        .text()
+        sb.exec(Exec::bash("id; cat; as-agent id; ls -la /run/trajforge").as_root().with_stdin("hi\n"))
+            .await
+            .unwrap()
+            .output
+            .text()
     );
     println!("{:?}", sb.usage().await.unwrap());
     let t = Instant::now();
@@ -76,12 +72,7 @@ async fn main() {
     println!("stubborn {:?} {:?}", t.elapsed(), r);
     let t = Instant::now();
     let r = sb.shell("main", "yes | head -c 50000000", m).await.unwrap();
-    println!(
-        "50MB {:?} cut {} code {}",
-        t.elapsed(),
-        r.output.cut_bytes,
-        r.exit_code
-    );
+    println!("50MB {:?} cut {} code {}", t.elapsed(), r.output.cut_bytes, r.exit_code);
     let r = sb.shell("main", "seq 2000 | while read i; do echo $i > f$i; done; git init -q .; git add .; git commit -qm x; ls | wc -l", m).await.unwrap();
     println!("{}", r.output.text());
     let t = Instant::now();

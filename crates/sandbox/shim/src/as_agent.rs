@@ -32,10 +32,7 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
     let hello: Hello = serde_json::from_slice(&fs::read(record())?)?;
     close_the_rest()?;
     std::env::set_current_dir(&hello.workspace)?;
-    become_user(User::Plain {
-        uid: hello.uid,
-        gid: hello.gid,
-    })?;
+    become_user(User::Plain { uid: hello.uid, gid: hello.gid })?;
     let secret = format!("{SECRET_FOLDER}/bin:");
     let mut command = Command::new(program);
     for (name, value) in std::env::vars_os() {
@@ -44,11 +41,7 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
             command.env(name, path);
         }
     }
-    command.args(arguments).envs([
-        ("HOME", &hello.home),
-        ("USER", &hello.user),
-        ("LOGNAME", &hello.user),
-    ]);
+    command.args(arguments).envs([("HOME", &hello.home), ("USER", &hello.user), ("LOGNAME", &hello.user)]);
     Err(command.exec())
 }
 

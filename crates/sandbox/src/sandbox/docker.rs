@@ -29,15 +29,7 @@ use crate::sandbox::{Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
-const CAPABILITIES: [&str; 7] = [
-    "SETUID",
-    "SETGID",
-    "SETPCAP",
-    "CHOWN",
-    "FOWNER",
-    "DAC_OVERRIDE",
-    "KILL",
-];
+const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 /// How long a container may take to end by itself once it was hung up on.
@@ -58,11 +50,7 @@ impl Docker {
     /// below `cache`, which the engine must be able to mount from.
     pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
         let engine = Engine::connect(address).await?;
-        let info = engine
-            .client
-            .info()
-            .await
-            .map_err(|error| engine.error("describe itself", error))?;
+        let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
         Ok(Self {
@@ -132,10 +120,7 @@ impl Docker {
                 ..HealthConfig::default()
             }),
             labels: Some(
-                labels
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
+                labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ),
             host_config: Some(self.host_config(spec)),
             ..ContainerCreateBody::default()
@@ -171,19 +156,13 @@ impl Docker {
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("none".to_owned()),
-                config: None,
-            }),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..HostConfig::default()
         }
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "no machine has so many cores that this overflows"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64
 }
@@ -204,25 +183,15 @@ fn hello(spec: &SandboxSpec) -> Hello {
 #[async_trait]
 impl Sandboxes for Docker {
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
-        let created = self
-            .engine
-            .client
-            .create_container(None, self.container(spec))
-            .await;
+        let created = self.engine.client.create_container(None, self.container(spec)).await;
         let id = match created {
             Ok(created) => created.id,
             Err(error) if status(&error) == Some(404) => {
-                return Err(Error::ImageMissing {
-                    image: spec.image.clone(),
-                });
+                return Err(Error::ImageMissing { image: spec.image.clone() });
             }
             Err(error) => return Err(self.engine.error("create a container", error)),
         };
-        let mut made = Made {
-            id,
-            removals: Arc::clone(&self.removals),
-            is_kept: false,
-        };
+        let mut made = Made { id, removals: Arc::clone(&self.removals), is_kept: false };
         let connection = self.start(&made.id, spec).await?;
         made.is_kept = true;
         Ok(Box::new(Container {
@@ -343,9 +312,7 @@ impl Removals {
 
 /// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
 async fn gone(client: Client, id: String) {
-    let options = WaitContainerOptionsBuilder::default()
-        .condition("removed")
-        .build();
+    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
     let mut ending = client.wait_container(&id, Some(options));
     // How it ended doesn't matter, nor that it is gone already.
     let ended = async { while let Some(Ok(_)) = ending.next().await {} };
@@ -356,10 +323,7 @@ async fn gone(client: Client, id: String) {
 }
 
 async fn remove(client: Client, id: String) {
-    let options = RemoveContainerOptionsBuilder::default()
-        .force(true)
-        .v(true)
-        .build();
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match client.remove_container(&id, Some(options)).await {
         Ok(()) => {}
         Err(error) if matches!(status(&error), Some(404 | 409)) => {}
