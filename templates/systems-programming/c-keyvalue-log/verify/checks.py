@@ -214,9 +214,12 @@ def churn(seed):
 
 
 def sized(r, size):
-    """Bytes of that length, of a kind that needs many escapes or none."""
-    if r.random() < 0.5:
+    """Bytes of that length, which need escapes now and then, always, or never."""
+    kind = r.randrange(3)
+    if kind == 0:
         return r.randbytes(size)
+    if kind == 1:
+        return bytes([r.choice([0, 31, 127, 200, 255])]) * size
     return (b"%09d;" % r.randrange(10**9)) * (size // 10) + b"." * (size % 10)
 
 

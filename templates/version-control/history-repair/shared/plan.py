@@ -26,6 +26,20 @@ COMMON = {
     "legacy": ("Keep a file of the old system", "It has another encoding and other line ends; leave it as it is."),
     "fmt": ("Format all sources", "No change in what they do."),
     "wip2": ("More ideas", ""),
+    "faq1": ("Answer whether it runs on Windows", ""),
+    "faq2": ("Answer why there is no database", ""),
+    "faq3": ("Answer how large files may be", ""),
+    "faq4": ("Answer what no output means", ""),
+    "faq5": ("Answer how to read standard input", ""),
+    "faq6": ("Answer whether the order is fixed", ""),
+    "faq7": ("Answer which encoding is read", ""),
+    "faq8": ("Answer where old releases are", ""),
+    "faq9": ("Answer who decides about options", ""),
+    "faq10": ("Answer whether sums can be turned off", ""),
+    "faq11": ("Answer whether it needs the network", ""),
+    "faq12": ("Answer how a fault is reported", ""),
+    "faq_n1": ("Answer whether files may be put together", ""),
+    "faq_n2": ("Answer what happens to files", ""),
     "decision": ("Record that nothing is guessed", ""),
     "pub": ("Publish releases to the index", "Settings and a script; docs/publishing.md tells how."),
     "tok_b": ("Renew the settings of the index", "The old ones run out at the end of the month."),
@@ -67,7 +81,7 @@ class Writer:
         self.topic_from = None
 
     def message(self, flag):
-        subject, body = told.MESSAGES.get(flag) or COMMON.get(flag) or ("Answer another question", "")
+        subject, body = told.MESSAGES.get(flag) or COMMON[flag]
         ticket = self.tickets.get({"fix_d2": "fix_d"}.get(flag, flag))
         style = self.styles.get(flag)
         if ticket is None:
