@@ -1,14 +1,20 @@
 //! Sandboxes: one trait, its backends, the images that they start from, and the hygiene around them.
 
 mod archive;
+mod connection;
+mod engine;
 mod error;
 mod exec;
+mod owner;
 mod sandbox;
+mod shim;
 mod spec;
 
 pub use archive::{Archive, File};
 pub use error::{Error, Result};
 pub use exec::{Exec, Output, Ran, Shown};
+pub use owner::{OWNER_LABEL, ROLLOUT_LABEL, RUN_LABEL};
+pub use sandbox::docker::Docker;
 pub use sandbox::{Sandbox, SandboxExt, Sandboxes};
 pub use spec::{Network, SandboxSpec, UnknownUser, User};
 pub use trajforge_shim::protocol;

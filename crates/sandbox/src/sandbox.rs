@@ -1,5 +1,7 @@
 //! The sandbox: a small part that every backend provides, and everything that is built on it.
 
+pub(crate) mod docker;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -162,6 +164,7 @@ pub trait SandboxExt: Sandbox {
         let unpack = Unpack {
             root: root.to_owned(),
             owner,
+            clear: Vec::new(),
             max_bytes: self.disk_bytes(),
         };
         self.unpack(unpack, Archive::of(files)).await
@@ -193,7 +196,7 @@ pub trait SandboxExt: Sandbox {
     }
 
     /// Packs absolute paths here and lays them out at the same places in another sandbox, owned by its agent; what
-    /// passes is checked on the way. Paths that don't exist are left out.
+    /// passes is checked on the way, and what was at those places there is gone.
     async fn carry(&self, paths: &[String], other: &dyn Sandbox) -> Result<Packed> {
         let max_bytes = self.disk_bytes();
         let pack = Pack {
@@ -204,6 +207,7 @@ pub trait SandboxExt: Sandbox {
         let unpack = Unpack {
             root: "/".to_owned(),
             owner: Owner::Agent,
+            clear: paths.to_vec(),
             max_bytes,
         };
         other.unpack(unpack, archive.checked(max_bytes)).await?;

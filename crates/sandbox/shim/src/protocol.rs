@@ -219,6 +219,8 @@ pub struct Unpack {
     pub root: String,
     /// Whose it will be.
     pub owner: Owner,
+    /// Absolute paths that are removed first, so that what is laid out is all there is.
+    pub clear: Vec<String>,
     /// Refused when the files together are larger.
     pub max_bytes: u64,
 }

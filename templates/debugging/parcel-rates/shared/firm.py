@@ -181,8 +181,9 @@ def shipments(world, rng, params, first, following, noise):
         for _ in range(2):
             add(code, sides=bulky(rng, world))
     for code in (codes[PLAIN], codes[LATE_HIGH]):
-        add(code, sides=mixed(rng, (world["girth"] - 20 - 180, 50, 40)), options=[])
-        add(code, sides=mixed(rng, (world["longest"] + 6, 9, 8)), options=[])
+        when = dt.datetime.combine(first + dt.timedelta(days=rng.randint(8, 19)), dt.time(9, rng.randrange(60)), UTC)
+        add(code, sides=mixed(rng, (world["girth"] - 20 - 180, 50, 40)), options=[], handed_in=when)
+        add(code, sides=mixed(rng, (world["longest"] + 6, 9, 8)), options=[], handed_in=when + dt.timedelta(seconds=40))
     # evenings and nights around both ends of the month
     for when in ends(rng, world, first, following):
         add(rng.choice(codes[:9]), depot=when[0], handed_in=when[1])
@@ -239,12 +240,13 @@ def ends(rng, world, first, following):
     by_clock, by_feed, other = [], [], []
     for turn in (first, following):
         for depot, zone, cutoff in world["depots"]:
-            for quarter in range(-4 * 24 * 4, 4 * 24 * 2):
-                middle = dt.datetime.combine(turn, dt.time(), UTC) + dt.timedelta(minutes=15 * quarter)
-                moment = middle + dt.timedelta(seconds=rng.randrange(900))
-                day = reference.business_day(moment, ZoneInfo(zone), cutoff, closed[depot])
+            clock, end = ZoneInfo(zone), dt.time.fromisoformat(cutoff)
+            for half_hour in range(-4 * 48, 2 * 48):
+                middle = dt.datetime.combine(turn, dt.time(), UTC) + dt.timedelta(minutes=30 * half_hour)
+                moment = middle + dt.timedelta(seconds=rng.randrange(1800))
+                day = reference.business_day(moment, clock, cutoff, closed[depot])
                 plain = moment.date()
-                if moment.astimezone(ZoneInfo(zone)).strftime("%H:%M") >= cutoff:
+                if moment.astimezone(clock).time() >= end:
                     plain += dt.timedelta(days=1)
                 while plain.weekday() > 4 or plain in closed[depot]:
                     plain += dt.timedelta(days=1)

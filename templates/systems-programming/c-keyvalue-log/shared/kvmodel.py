@@ -227,6 +227,16 @@ class Data:
         return block[:size]
 
 
+def effective(operations):
+    """Without the deletions of what is not there, which are never written."""
+    live, kept = set(), []
+    for key, value in operations:
+        if value is not None or key in live:
+            kept.append((key, value))
+            (live.add if value is not None else live.discard)(key)
+    return kept
+
+
 def batch(name, size):
     """The entry with which a night's run ends."""
     return f"meta/batch/{name}".encode(), str(size).encode()
@@ -252,6 +262,7 @@ def nightly(layout, shape, causes, compact_kib, seed, torn, batches):
         for key in r.sample(cold, 2):
             base.insert(r.randrange(len(base) // 2, len(base)), (key, data.large()))
     base.append(batch(batches[0], len(base)))
+    base = effective(base)
 
     weighed = Weighed(layout, compact_kib * 1024)
     for key, value in base:

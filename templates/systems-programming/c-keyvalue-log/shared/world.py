@@ -20,13 +20,7 @@ def archive(parameters):
     data = kv.Data(parameters["data_seed"] + 1, parameters["shape"], 16)
     records = [(key, data.value()) for key in data.keys]
     records += [data.change(data.keys[1:], 0.3) for _ in range(14)]
-    # Deletions of what is not there are never written.
-    live, kept = {}, []
-    for key, value in records:
-        if value is None and key not in live:
-            continue
-        live = kv.replay([(key, value)], live)[0]
-        kept.append((key, value))
+    kept = kv.effective(records)
     whole = bytearray(kv.encode(parameters["layout"], kept))
     first = len(kv.header(parameters["layout"])) + kv.span(parameters["layout"], *kept[0])
     whole[first - 6] ^= 0x20

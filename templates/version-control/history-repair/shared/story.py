@@ -116,7 +116,6 @@ class Project:
     def _changelog(self, flags):
         parts = ["# Changelog\n"]
         order = [v for v in reversed(self.releases) if v in flags]
-        order += []
         patches = sorted((f[len("patch:"):] for f in flags if f.startswith("patch:")), reverse=True)
         for version in patches + order:
             lines = "".join(f"- {line}\n" for line in self.changes[version])

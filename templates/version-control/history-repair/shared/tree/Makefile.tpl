@@ -1,6 +1,6 @@
 %% if make
 test:
-	python3 -m unittest discover -s tests -t .
+	python3 -m unittest discover -s tests
 %% if ci
 
 check: test

@@ -72,4 +72,34 @@ Never.
 
 With the smallest file that shows it.
 %% end
+%% if faq_check
+
+## When should I run `check`?
+
+Before the month is closed, while somebody can still mend the file.
+%% end
+%% if faq_n1
+
+## May files be put together from several?
+
+Yes, with cat; take the head off all but the first.
+%% end
+%% if faq_n2
+
+## What happens to files that were read?
+
+Nothing. They are opened for reading only.
+%% end
+%% if faq_n3
+
+## Are rows checked before anything is shown?
+
+Yes. Either the whole file can be read or nothing is shown.
+%% end
+%% if faq_rel
+
+## Which releases are looked after?
+
+The last two; older ones get nothing.
+%% end
 %% end

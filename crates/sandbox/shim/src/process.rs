@@ -1,0 +1,130 @@
+//! What runs in the container, as `/proc` tells it, and signals to parts of it.
+
+use std::collections::HashSet;
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    pid: i32,
+    parent: i32,
+    session: i32,
+    /// In clock ticks since the machine started.
+    started: u64,
+    is_zombie: bool,
+}
+
+/// Every process of the container but the shim.
+pub(crate) fn all() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != 1)
+        .filter_map(look)
+        .collect()
+}
+
+fn look(pid: i32) -> Option<Process> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold anything; what follows the last one is plain.
+    let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let stat = std::str::from_utf8(stat.get(after..)?).ok()?;
+    let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
+    Some(Process {
+        pid,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// The present, in the same ticks that processes' starts are counted in.
+pub(crate) fn ticks() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds: f64 = uptime
+        .split_ascii_whitespace()
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an uptime is small and positive"
+    )]
+    let ticks = (seconds * rustix::param::clock_ticks_per_second() as f64) as u64;
+    ticks
+}
+
+/// Sends a signal to everything in a session.
+pub(crate) fn signal_session(session: i32, signal: Signal) {
+    for process in all() {
+        if process.session == session {
+            send(process.pid, signal);
+        }
+    }
+}
+
+/// Sends a signal to what a shell has started since a moment: what is in its session or descends from it.
+pub(crate) fn signal_commands(shell: i32, since: u64, signal: Signal) {
+    let processes = all();
+    let mut family: HashSet<i32> = HashSet::from([shell]);
+    loop {
+        let before = family.len();
+        for process in &processes {
+            if process.session == shell || family.contains(&process.parent) {
+                family.insert(process.pid);
+            }
+        }
+        if family.len() == before {
+            break;
+        }
+    }
+    for process in processes {
+        if process.pid != shell && process.started >= since && family.contains(&process.pid) {
+            send(process.pid, signal);
+        }
+    }
+}
+
+/// Kills everything outside some sessions, until a look finds nothing more. Says how many were killed.
+pub(crate) fn kill_others(spared: &HashSet<i32>) -> u64 {
+    let mut killed = HashSet::new();
+    for _ in 0..500 {
+        if spared.is_empty() {
+            killed.extend(
+                all()
+                    .iter()
+                    .filter(|process| !process.is_zombie)
+                    .map(|process| process.pid),
+            );
+            crate::spawn::kill_everything();
+        }
+        let victims: Vec<i32> = all()
+            .iter()
+            .filter(|process| !process.is_zombie && !spared.contains(&process.session))
+            .map(|process| process.pid)
+            .collect();
+        if victims.is_empty() {
+            break;
+        }
+        for pid in &victims {
+            send(*pid, Signal::KILL);
+        }
+        killed.extend(victims);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    killed.len() as u64
+}
+
+/// Sends one signal; a process that is gone is none to worry about.
+pub(crate) fn send(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 1) {
+        let _ = kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,339 @@
+//! Sandboxes that are Docker containers.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bollard::container::LogOutput;
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use bollard::query_parameters::{AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use futures_util::StreamExt;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use trajforge_shim::protocol::{
+    Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Unpack, Unpacked, VERSION,
+};
+
+use crate::archive::Archive;
+use crate::connection::{Arrival, Connection};
+use crate::engine::{Engine, status};
+use crate::error::{Error, Result};
+use crate::owner::{OWNER_LABEL, Owner, ROLLOUT_LABEL, RUN_LABEL};
+use crate::sandbox::{Sandbox, Sandboxes, unexpected};
+use crate::spec::{Network, SandboxSpec};
+
+/// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
+const CAPABILITIES: [&str; 7] = [
+    "SETUID",
+    "SETGID",
+    "SETPCAP",
+    "CHOWN",
+    "FOWNER",
+    "DAC_OVERRIDE",
+    "KILL",
+];
+/// Threads of the shim, which the agent's limit does not count.
+const SHIM_PIDS: u32 = 16;
+
+/// Makes containers.
+#[derive(Debug)]
+pub struct Docker {
+    pub(crate) engine: Engine,
+    shim: String,
+    owner: String,
+    cpus: f64,
+    removals: Arc<Removals>,
+}
+
+impl Docker {
+    /// Connects to the engine at an address as in `DOCKER_HOST` (the usual socket if absent); the shim is laid down
+    /// below `cache`, which the engine must be able to mount from.
+    pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
+        let engine = Engine::connect(address).await?;
+        let info = engine
+            .client
+            .info()
+            .await
+            .map_err(|error| engine.error("describe itself", error))?;
+        let shim = crate::shim::lay_down(cache)?;
+        let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
+        Ok(Self {
+            removals: Arc::new(Removals {
+                engine: engine.clone(),
+                under_way: Mutex::default(),
+                runtime: Handle::current(),
+            }),
+            engine,
+            shim: shim.display().to_string(),
+            owner: Owner::this().label(),
+            cpus: cpus.map_or(f64::MAX, f64::from),
+        })
+    }
+
+    async fn start(&self, id: &str, spec: &SandboxSpec) -> Result<Connection> {
+        let attach = AttachContainerOptionsBuilder::default()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let client = &self.engine.client;
+        // Attached before it starts: nothing that it says can be missed, and no second look at it is needed.
+        let attached = client
+            .attach_container(id, Some(attach))
+            .await
+            .map_err(|error| self.engine.error("attach to a container", error))?;
+        client
+            .start_container(id, None)
+            .await
+            .map_err(|error| self.engine.error("start a container", error))?;
+        let arriving = attached.output.map(|output| match output {
+            Ok(LogOutput::StdOut { message }) => Ok(Arrival::Protocol(message)),
+            Ok(other) => Ok(Arrival::Diagnostics(other.into_bytes())),
+            Err(error) => Err(error.to_string()),
+        });
+        let connection = Connection::open(spec.rollout.to_string(), attached.input, arriving);
+        match connection.call(&Request::Hello(hello(spec)), Vec::new()).await? {
+            (Response::Hello(_), _) => Ok(connection),
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+
+    fn container(&self, spec: &SandboxSpec) -> ContainerCreateBody {
+        let labels = [
+            (RUN_LABEL, spec.run.as_str()),
+            (ROLLOUT_LABEL, spec.rollout.as_str()),
+            (OWNER_LABEL, &self.owner),
+        ];
+        ContainerCreateBody {
+            image: Some(spec.image.clone()),
+            entrypoint: Some(vec![SHIM_PATH.to_owned()]),
+            cmd: Some(Vec::new()),
+            user: Some("0:0".to_owned()),
+            working_dir: Some("/".to_owned()),
+            hostname: Some("sandbox".to_owned()),
+            open_stdin: Some(true),
+            stdin_once: Some(true),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(false),
+            stop_timeout: Some(1),
+            healthcheck: Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }),
+            labels: Some(
+                labels
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+            ),
+            host_config: Some(self.host_config(spec)),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    fn host_config(&self, spec: &SandboxSpec) -> HostConfig {
+        let limits = &spec.limits;
+        let memory = i64::try_from(limits.memory_mb << 20).unwrap_or(i64::MAX);
+        let tmpfs = format!("rw,nosuid,nodev,exec,mode=0700,uid={SECRET_UID},gid={SECRET_UID},size=64m");
+        HostConfig {
+            auto_remove: Some(true),
+            network_mode: Some(
+                match spec.network {
+                    Network::None => "none",
+                    Network::Bridge => "bridge",
+                }
+                .to_owned(),
+            ),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            memory: Some(memory),
+            memory_swap: Some(memory),
+            nano_cpus: Some(nano_cpus(limits.cpus.min(self.cpus))),
+            pids_limit: Some(i64::from(limits.pids.saturating_add(SHIM_PIDS))),
+            ulimits: Some(vec![ResourcesUlimits {
+                name: Some("nofile".to_owned()),
+                soft: Some(4096),
+                hard: Some(65_536),
+            }]),
+            binds: Some(vec![format!("{}:{SHIM_PATH}:ro", self.shim)]),
+            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
+            ipc_mode: Some("private".to_owned()),
+            init: Some(false),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("none".to_owned()),
+                config: None,
+            }),
+            ..HostConfig::default()
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no machine has so many cores that this overflows"
+)]
+fn nano_cpus(cpus: f64) -> i64 {
+    (cpus.max(0.01) * 1e9) as i64
+}
+
+fn hello(spec: &SandboxSpec) -> Hello {
+    let (uid, gid) = spec.user.ids();
+    Hello {
+        version: VERSION,
+        uid,
+        gid,
+        user: spec.user.name().to_owned(),
+        home: spec.user.home().to_owned(),
+        workspace: spec.workspace.clone(),
+        variables: spec.variables.clone(),
+    }
+}
+
+#[async_trait]
+impl Sandboxes for Docker {
+    async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
+        let created = self
+            .engine
+            .client
+            .create_container(None, self.container(spec))
+            .await;
+        let id = match created {
+            Ok(created) => created.id,
+            Err(error) if status(&error) == Some(404) => {
+                return Err(Error::ImageMissing {
+                    image: spec.image.clone(),
+                });
+            }
+            Err(error) => return Err(self.engine.error("create a container", error)),
+        };
+        let mut made = Made {
+            id,
+            removals: Arc::clone(&self.removals),
+            is_kept: false,
+        };
+        let connection = self.start(&made.id, spec).await?;
+        made.is_kept = true;
+        Ok(Box::new(Container {
+            id: made.id.clone(),
+            spec: spec.clone(),
+            connection,
+            removals: Arc::clone(&self.removals),
+            is_stopped: AtomicBool::new(false),
+        }))
+    }
+
+    async fn drain(&self) {
+        loop {
+            let mut under_way = std::mem::take(&mut *self.removals.lock());
+            if under_way.is_empty() {
+                return;
+            }
+            while under_way.join_next().await.is_some() {}
+        }
+    }
+}
+
+/// A container that is not a sandbox yet; if it never becomes one, it goes.
+struct Made {
+    id: String,
+    removals: Arc<Removals>,
+    is_kept: bool,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.removals.remove(self.id.clone());
+        }
+    }
+}
+
+/// One container.
+struct Container {
+    id: String,
+    spec: SandboxSpec,
+    connection: Connection,
+    removals: Arc<Removals>,
+    is_stopped: AtomicBool,
+}
+
+#[async_trait]
+impl Sandbox for Container {
+    fn spec(&self) -> &SandboxSpec {
+        &self.spec
+    }
+
+    async fn call(&self, request: Request, payload: Vec<u8>) -> Result<(Response, Vec<u8>)> {
+        self.connection.call(&request, payload).await
+    }
+
+    async fn pack(&self, pack: Pack) -> Result<(Packed, Archive)> {
+        self.connection.pack(pack).await
+    }
+
+    async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked> {
+        self.connection.unpack(unpack, archive).await
+    }
+
+    async fn stop(&self) -> Result<()> {
+        self.end();
+        Ok(())
+    }
+}
+
+impl Container {
+    fn end(&self) {
+        if !self.is_stopped.swap(true, Ordering::Relaxed) {
+            self.connection.close();
+            self.removals.remove(self.id.clone());
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !*self.is_stopped.get_mut() {
+            tracing::warn!(rollout = %self.spec.rollout, container = %self.id, "a sandbox was dropped without being stopped");
+            self.end();
+        }
+    }
+}
+
+/// Removals under way: they go on while the next rollout has begun, and somebody can still wait for all of them.
+#[derive(Debug)]
+struct Removals {
+    engine: Engine,
+    under_way: Mutex<JoinSet<()>>,
+    runtime: Handle,
+}
+
+impl Removals {
+    fn remove(&self, id: String) {
+        let client = self.engine.client.clone();
+        let removal = async move {
+            let options = RemoveContainerOptionsBuilder::default()
+                .force(true)
+                .v(true)
+                .build();
+            match client.remove_container(&id, Some(options)).await {
+                Ok(()) => {}
+                // Gone already, or going: it removes itself when its shim ends.
+                Err(error) if matches!(status(&error), Some(404 | 409)) => {}
+                Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
+            }
+        };
+        let mut under_way = self.lock();
+        while under_way.try_join_next().is_some() {}
+        under_way.spawn_on(removal, &self.runtime);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
