@@ -292,10 +292,21 @@ pub(crate) struct DatasetBuild {
     /// Leave out trajectories whose total reward is lower.
     #[arg(long)]
     pub(crate) min_reward: Option<f64>,
+    /// How it is divided: 80/10/10 by task clusters, or everything into train.
+    #[arg(long, value_enum, default_value_t = SplitChoice::Standard)]
+    pub(crate) split: SplitChoice,
     /// Keep controls (nop).
     #[arg(long)]
     pub(crate) keep_controls: bool,
     /// Keep trajectories in which a program played the model.
     #[arg(long)]
     pub(crate) allow_simulated: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SplitChoice {
+    /// 80/10/10, whole task clusters.
+    Standard,
+    /// Everything into train.
+    AllTrain,
 }

@@ -22,6 +22,12 @@ pub enum Error {
     /// Something about sandboxes.
     #[error(transparent)]
     Sandbox(#[from] trajforge_sandbox::Error),
+    /// Something about a dataset.
+    #[error(transparent)]
+    Dataset(#[from] trajforge_dataset::Error),
+    /// Something about a filter.
+    #[error(transparent)]
+    Filter(#[from] trajforge_filter::Error),
     /// A rollout failed in a way that would fail all others too.
     #[error("the run was stopped: {}", .0.message)]
     Stopped(Failure),
@@ -81,7 +87,7 @@ pub enum Code {
     Tf102,
     /// A folder that was to be made is there already.
     Tf103,
-    /// There is no run at that place.
+    /// There is no run, or no dataset, at that place.
     Tf104,
     /// Another process works on the run.
     Tf105,
@@ -139,6 +145,7 @@ impl Code {
 impl Error {
     /// The code, whose page says more.
     pub fn code(&self) -> Code {
+        use trajforge_dataset::Error as Dataset;
         use trajforge_router::Error as Router;
         use trajforge_scheduler::Error as Scheduler;
         use trajforge_template::Error as Template;
@@ -150,10 +157,12 @@ impl Error {
             | Self::UnknownRollout { .. }
             | Self::NoRecord { .. }
             | Self::Router(Router::UnknownModel { .. }) => Code::Tf102,
-            Self::Template(Template::OutputExists(_)) | Self::Trajectory(Trajectory::RunExists { .. }) => {
-                Code::Tf103
+            Self::Template(Template::OutputExists(_))
+            | Self::Trajectory(Trajectory::RunExists { .. })
+            | Self::Dataset(Dataset::Exists { .. }) => Code::Tf103,
+            Self::Trajectory(Trajectory::NoRun { .. }) | Self::Dataset(Dataset::NoDataset { .. }) => {
+                Code::Tf104
             }
-            Self::Trajectory(Trajectory::NoRun { .. }) => Code::Tf104,
             Self::Trajectory(Trajectory::Locked { .. }) => Code::Tf105,
             Self::Trajectory(Trajectory::Io { source, .. }) | Self::Template(Template::Io { source, .. }) => {
                 of_io(source)
@@ -162,7 +171,9 @@ impl Error {
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
             | Self::Seeds { .. } => Code::Tf107,
-            Self::Trajectory(_) | Self::Scheduler(_) => Code::Tf106,
+            Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
+            Self::Dataset(Dataset::Io { source, .. }) => of_io(source),
+            Self::Trajectory(_) | Self::Scheduler(_) | Self::Dataset(_) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
@@ -179,6 +190,8 @@ impl Error {
             Self::Scheduler(error) => error.hint().map(str::to_owned),
             Self::Trajectory(error) => error.hint().map(str::to_owned),
             Self::Router(error) => error.hint(),
+            Self::Dataset(error) => error.hint().map(str::to_owned),
+            Self::Filter(error) => error.hint().map(str::to_owned),
             Self::Sandbox(error) => error.hint().map(str::to_owned),
             Self::Stopped(failure) => Some(of_stop(failure).to_owned()),
             Self::TemplateChanged { .. } => {

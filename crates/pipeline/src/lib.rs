@@ -1,5 +1,6 @@
 //! The one page that joins the rooms: every stage is named here, and none of them names another.
 
+pub mod dataset;
 mod error;
 pub mod gate;
 mod look;

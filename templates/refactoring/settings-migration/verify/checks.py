@@ -175,6 +175,8 @@ def hidden_worlds(turns, with_environment):
     named, base = [], scratch()
     for turn in range(turns):
         for service in P["services"]:
+            if turn > 1 and service["kind"] == "value" and not service["quirks"]:
+                continue
             rng = random.Random(f"{P['hidden_seed']} {service['name']} {turn} {with_environment}")
             tables = {service["name"]: filled(rng, service)}
             if "cross" in service["quirks"]:
@@ -220,6 +222,7 @@ def running():
         wanted += expected(name, 1, World({name: {**table, fixed: first[fixed]}}), line.split())
     for path, text in turns[0][0].items():
         put(path, text)
+    turns[0][0] = {}
     script = folder / "conversation.py"
     put(script, (HERE / "conversation.py").read_text())
     command = ["python3", "-m", "services", "--config", str(folder), name, m["c1"]]

@@ -1,6 +1,8 @@
 """An independent reading of docs/format.md, a model of the store, and the data that both are fed with."""
 
+import functools
 import random
+import re
 import zlib
 
 FIXED, VARINT = "fixed", "varint"
@@ -113,9 +115,13 @@ def _decode_varint(data, start):
 
 _SHORT = {9: b"\\t", 10: b"\\n", 13: b"\\r", 92: b"\\\\"}
 _ESCAPED = [_SHORT.get(c) or (bytes([c]) if 32 <= c <= 126 else b"\\x%02x" % c) for c in range(256)]
+_SPECIAL = re.compile(rb"[^ -\[\]-~]")
 
 
+@functools.lru_cache(maxsize=None)
 def escape(data):
+    if not _SPECIAL.search(data):
+        return data
     return b"".join([_ESCAPED[c] for c in data])
 
 

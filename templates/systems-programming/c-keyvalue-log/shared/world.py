@@ -30,6 +30,6 @@ def files(parameters):
     records, torn, feed = store(parameters)
     return {
         f"{parameters['shape']}.kvl": kv.encode(parameters["layout"], records, torn),
-        "feed.tsv": kv.lines(feed),
+        f"feed-{parameters['batches'][1]}.tsv": kv.lines(feed),
         "archive.kvl": archive(parameters)[0],
     }

@@ -14,7 +14,7 @@ from trajforge_check import HERE, WORKSPACE, check, main, params, put, require, 
 P = params()
 LAYOUT = P["layout"]
 BUILT = pathlib.Path("/tmp/kvlog-built")
-SANITIZED = "-O1 -g -Wall -fsanitize=address,undefined"
+SANITIZED = "-O1 -Wall -fsanitize=address"
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0:exitcode=86:allocator_may_return_null=1"}
 COMPACT_MIN = P["compact_kib"] * 1024
 
@@ -58,7 +58,7 @@ def original():
     folder = scratch()
     for file in [*HERE.glob("*.c"), *HERE.glob("*.h")]:
         put(folder / file.name, file.read_bytes())
-    flags = shlex.split(SANITIZED if "buffer" in P["causes"] else "-O1 -g")
+    flags = shlex.split(SANITIZED if "buffer" in P["causes"] else "-O1")
     compile_all = ["gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", *flags, "-o", "kvlog"]
     done = run_agent([*compile_all, *sorted(file.name for file in folder.glob("*.c"))], cwd=folder, timeout=90)
     if done.code != 0:
@@ -166,8 +166,8 @@ def churn(seed):
     """Puts and deletions of few keys, many times over."""
     session = Session()
     finals = {}
-    for number, size in enumerate((24, 70, 130)):
-        store, shape = f"churn{number}", ["jobs", "translations", P["shape"]][number]
+    for number, size in enumerate((30, 130)):
+        store, shape = f"churn{number}", ["jobs", P["shape"]][number]
         data = kv.Data(seed + number, shape, size + 6)
         r, keys, absent = data.random, data.keys[:size], data.keys[size:]
         first = [data.change(keys, 0.45) for _ in range(size * 6)]
@@ -176,7 +176,7 @@ def churn(seed):
         session.file(f"{store}.1", kv.lines(first))
         session.file(f"{store}.2", kv.lines(second))
         session.step("import", store, f"{store}.1", out=counts(puts, deletes))
-        for key in r.sample(sorted(live), min(6, len(live))):
+        for key in r.sample(sorted(live), min(5, len(live))):
             session.step("get", store, key, out=live[key])
         gone = sorted(set(keys) - set(live))
         for key in gone[:2] + absent[:2]:
@@ -242,9 +242,10 @@ def large_values(seed):
     session.step("import", "s", "lines", out=counts(len(entries), 0))
     session.step("verify", "s", out=summary(len(entries), len(entries)))
     session.step("export", "s", out=kv.export(live))
-    for key in r.sample(sorted(live, key=lambda key: len(live[key]))[-8:], 4) + r.sample(sorted(live), 6):
+    for key in r.sample(sorted(live, key=lambda key: len(live[key]))[-8:], 4) + r.sample(sorted(live), 3):
         session.step("get", "s", key, out=live[key])
-    most = r.randbytes(1 << 20)
+    most = b"%06d|" % r.randrange(10**6) * 150000
+    most = most[: 1 << 20]
     session.file("most", most)
     session.file("more", most + b"!")
     session.step("put", "s", "most", stdin="most")
@@ -263,9 +264,9 @@ def torn_ends(seed):
     session = Session()
     r = random.Random(seed)
     wanted = {}
-    for number, left in enumerate([1, 2, 3, 5, 6, 7, 8, 11, 15, 16, 19, None, 1, 7]):
+    for number, left in enumerate([1, 3, 7, 8, 12, 15, 18, None, 5]):
         data = kv.Data(seed + number, P["shape"], 9)
-        records = [(key, data.value(3, 60)) for key in data.keys[:7]] if number < 12 else []
+        records = [(key, data.value(3, 60)) for key in data.keys[:7]] if number < 8 else []
         if records and number % 2:
             records = kv.effective([*records, data.change(data.keys[1:5], 1.0)])
         whole = kv.record(LAYOUT, data.keys[7], data.value(30, 90), len(records) + 1)
@@ -275,8 +276,9 @@ def torn_ends(seed):
         session.file(store, before)
         live = kv.replay(records)[0]
         session.step("verify", store, code=3, out=summary(len(records), len(live), torn=len(torn)))
-        session.step("export", store, out=kv.export(live))
-        session.keep(store, f"{store}.read")
+        if number < 3:
+            session.step("export", store, out=kv.export(live))
+            session.keep(store, f"{store}.read")
         added = (data.keys[8], data.value(3, 60))
         if number % 3 == 0:
             session.file(f"{store}.lines", kv.lines([added]))
@@ -288,7 +290,8 @@ def torn_ends(seed):
         wanted[store] = (before, [*records, added])
     session.run()
     for store, (before, records) in wanted.items():
-        require(session.bytes(f"{store}.read") == before, f"{store}: a command that reads has changed the file")
+        if (session.folder / f"{store}.read").exists():
+            require(session.bytes(f"{store}.read") == before, f"{store}: a command that reads has changed the file")
         require(session.records(store) == records, f"{store}: after the cut the records are not those that were whole")
 
 

@@ -185,7 +185,7 @@ class Writer:
 
     def broken(self):
         """Some commits at which nothing starts."""
-        if not (self.work == "regression" and self.params["broken"]):
+        if not self.params["broken"]:
             return
         self.put("gone", extra=["renamed"])
         self.put("typo")
@@ -194,8 +194,6 @@ class Writer:
 
     def trunk(self, until=5):
         regression = self.work == "regression"
-        early = regression and self.params["broken"] and self.params["fault"] == "one"
-        late = regression and self.params["broken"] and not early
         secret = self.work == "secret"
         self.lay(["base", "ignore", "usage", "json", "make", "only", "contrib", "license", "doc1"])
         self.release("0.1.0")
@@ -203,20 +201,19 @@ class Writer:
         self.lay(["x1", ("range", "range"), "formats", ("csv", "range"), "x2", "sample", "pyproject", *odd])
         if secret:
             self.put("pub", extra=["tok_a"])
-        if early:
-            self.broken()
         self.release("0.2.0")
         if regression and self.params["fault"] == "one":
             self.story.branch("release/0.2", "main")
+            self.broken()
         check = [] if self.work == "dropped_fix" else [("check", "check")]
         self.lay(["r1", "doc2", *check, "x5", ("authors", "check"), "mailmap", "r1_later"])
         if secret:
             self.secrets()
-        if late:
-            self.broken()
         self.release("0.3.0")
-        if self.work == "secret" or (regression and self.params["fault"] == "two"):
+        if secret or (regression and self.params["fault"] == "two"):
             self.story.branch("release/0.3", "main")
+        if regression and self.params["fault"] == "two":
+            self.broken()
         if self.work == "dropped_fix":
             self.bad_merge()
         if secret:
@@ -255,7 +252,7 @@ class Writer:
         self.lay([self.fix_topic("fix_a")])
         self.put("check", "topic/check")
         self.put("warn")
-        self.put("fix_d")
+        self.lay([self.fix_topic("fix_d")])
         story.commit("topic/check", "Name what check is for in the questions", {"faq_check"})
         self.release("0.3.1")
         lost = ["fix_a", "fix_d"] if self.params["loss"] == "two" else [self.params["lost_fix"]]

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import time
 
 from . import report, settings, slots
 from .guard import Guard, LedgerBusy
@@ -11,6 +12,8 @@ from .store import Store
 from .wire import SessionEnded
 
 log = logging.getLogger(__name__)
+
+FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 
 
 def arguments(argv):
@@ -40,7 +43,8 @@ def arguments(argv):
 
 def main(argv=None):
     args = arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
     return args.function(args)
 
 

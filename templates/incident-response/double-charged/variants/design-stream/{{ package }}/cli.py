@@ -4,12 +4,14 @@ import argparse
 import json
 import logging
 import sys
+import time
 
 from . import config, marks, report, runs
 from .gateway import GatewayGone
 from .ledger import Ledger
 from .locking import Busy, lock
 
+FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 BUSY = 75
 GONE = 69
 
@@ -37,7 +39,8 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
     if args.command == "run":
         return run(args)
     ledger = Ledger(args.ledger)

@@ -43,7 +43,8 @@ class Cli(unittest.TestCase):
 
     def test_one_week(self):
         _, text = run("--week", "2020-W06", "--by", "week")
-        self.assertEqual(len(text.splitlines()), 1)
+        self.assertIn("2020-W06", text)
+        self.assertNotIn("2020-W07", text)
 %% end
 
 
