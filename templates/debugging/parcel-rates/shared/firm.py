@@ -245,6 +245,8 @@ def ends(rng, world, first, following):
         for depot, zone, cutoff in world["depots"]:
             clock, end = ZoneInfo(zone), dt.time.fromisoformat(cutoff)
             for half_hour in range(-4 * 48, 2 * 48):
+                if abs(half_hour) > 32 and half_hour % 3:
+                    continue
                 middle = dt.datetime.combine(turn, dt.time(), UTC) + dt.timedelta(minutes=30 * half_hour)
                 moment = middle + dt.timedelta(seconds=rng.randrange(1800))
                 day = reference.business_day(moment, clock, cutoff, closed[depot])
@@ -258,7 +260,7 @@ def ends(rng, world, first, following):
                     by_clock.append((depot, moment))
                 elif in_month(day) and not in_month(moment.date()):
                     by_feed.append((depot, moment))
-                elif rng.random() < 0.04:
+                elif rng.random() < 0.08:
                     other.append((depot, moment))
     take = lambda pool, count: rng.sample(pool, min(count, len(pool)))
     return take(by_clock, 5) + take(by_feed, 5) + take(other, 8)

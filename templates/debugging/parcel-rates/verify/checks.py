@@ -119,8 +119,8 @@ def any_order():
         code: {**world["contracts"][code], "tiers": world["contracts"][code]["tiers"][::-1]} for code in order}
     data = lay(turned)
     same_lines(output("lines", HIDDEN, data), world, lines=lines)
-    for code in (max(P["codes"]), P["codes"][firm.OWN_PRICES]):
-        same_lines(output("lines", HIDDEN, data, "--customer", code), world, code, lines)
+    code = P["codes"][firm.OWN_PRICES]
+    same_lines(output("lines", HIDDEN, data, "--customer", code), world, code, lines)
 
 
 @check
@@ -190,10 +190,11 @@ def command_line():
 
 @check
 def books_untouched():
-    for path, text in firm.files(issued_world(), P["feed"]).items():
+    books = firm.files(issued_world(), P["feed"])
+    for path, text in books.items():
         require(read(f"data/{path}") == text, f"data/{path} was changed")
     found = {str(p.relative_to(WORKSPACE / "data")) for p in (WORKSPACE / "data").rglob("*") if p.is_file()}
-    more = [path for path in found - set(firm.files(issued_world(), P["feed"])) if "__pycache__" not in path]
+    more = [path for path in found - set(books) if "__pycache__" not in path]
     require(not more, f"data/ has more files: {more[:5]}")
     code = hmac.new(P["seal"].encode(), digestmod=hashlib.sha256)
     names = {"finance": [P["figures"].split("/")[1]],
