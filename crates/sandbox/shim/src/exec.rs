@@ -88,6 +88,10 @@ impl Program<'_> {
             }
             open = self.step(open, ladder.next());
         }
+        if ladder.was_climbed() {
+            // The program heeded a signal; what it started may not have.
+            signal_session(self.exit.pid(), Signal::KILL);
+        }
         let deadline = Instant::now() + LINGER;
         while open && Instant::now() < deadline {
             open = self.step(open, deadline);
