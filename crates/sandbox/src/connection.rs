@@ -21,7 +21,7 @@ const QUEUE: usize = 16;
 /// What the shim says on its standard error is kept up to here, for the message when it is lost.
 const DIAGNOSTICS: usize = 4096;
 /// How much longer than its own time limit a request may take before the sandbox counts as lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long requests may take that have no limit of their own.
 const UNLIMITED: Duration = Duration::from_mins(10);
 

@@ -21,6 +21,7 @@ pub use images::{ImageStatus, Images};
 pub use owner::{OWNER_LABEL, ROLLOUT_LABEL, RUN_LABEL};
 pub use reaper::Leftover;
 pub use sandbox::docker::Docker;
+pub use sandbox::scripted::{Reply, Scripted};
 pub use sandbox::{Sandbox, SandboxExt, Sandboxes};
 pub use spec::{Network, SandboxSpec, UnknownUser, User};
 pub use trajforge_shim::protocol;

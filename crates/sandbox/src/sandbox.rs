@@ -1,6 +1,7 @@
 //! The sandbox: a small part that every backend provides, and everything that is built on it.
 
 pub(crate) mod docker;
+pub(crate) mod scripted;
 
 use std::time::Duration;
 
@@ -176,7 +177,7 @@ pub trait SandboxExt: Sandbox {
         match self.call(Request::Manifest(Tree { root }), Vec::new()).await? {
             (Response::Manifest(counted), json) => {
                 within_disk(counted.bytes, self.disk_bytes())?;
-                from_slice(&json).map_err(malformed)
+                from_slice(&json).map_err(|error| malformed(&error))
             }
             (other, _) => Err(unexpected(other)),
         }
@@ -189,7 +190,7 @@ pub trait SandboxExt: Sandbox {
         match self.call(Request::Delta(Tree { root }), Vec::new()).await? {
             (Response::Delta(counted), json) => {
                 within_disk(counted.bytes, self.disk_bytes())?;
-                from_slice(&json).map_err(malformed)
+                from_slice(&json).map_err(|error| malformed(&error))
             }
             (other, _) => Err(unexpected(other)),
         }
@@ -304,7 +305,7 @@ pub(crate) fn unexpected(response: Response) -> Error {
     }
 }
 
-fn malformed(error: serde_json::Error) -> Error {
+fn malformed(error: &serde_json::Error) -> Error {
     Error::Protocol {
         reason: error.to_string(),
     }

@@ -1,5 +1,7 @@
 //! The conformance suite, and what only containers have, against the Docker engine of this machine.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 mod docker {
     pub(crate) mod engine;
     mod hygiene;

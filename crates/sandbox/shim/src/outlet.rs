@@ -30,7 +30,7 @@ impl Outlet {
             payload,
         };
         if let Err(error) = self.send(&frame) {
-            self.fail(id, &problem(ProblemKind::Limit, error));
+            self.fail(id, &problem(ProblemKind::Limit, error.to_string()));
         }
     }
 
@@ -51,10 +51,10 @@ impl Outlet {
 }
 
 /// A problem in words.
-pub(crate) fn problem(kind: ProblemKind, message: impl ToString) -> Problem {
+pub(crate) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
     Problem {
         kind,
-        message: message.to_string(),
+        message: message.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From frames to answers: reads what the host asks, and has it done.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -67,7 +68,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
             let spared = if kill.spare_services {
                 world.services.sessions()
             } else {
-                Default::default()
+                HashSet::default()
             };
             let processes = process::kill_others(&spared);
             answer(world, id, Ok((Response::Killed { processes }, Vec::new())));
@@ -98,7 +99,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
         other => {
             let shared = Arc::clone(world);
             world.pool.run(Box::new(move || {
-                let done = carry_out(&shared, other, payload);
+                let done = carry_out(&shared, other, &payload);
                 answer(&shared, id, done);
             }));
         }
@@ -117,14 +118,14 @@ fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
     world.sessions.run(world, shell, Box::new(reply));
 }
 
-fn carry_out(world: &World, request: Request, payload: Vec<u8>) -> Answer {
+fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
     match request {
         Request::Exec(program) => {
-            exec::run(world, &program, &payload).map(|(ran, output)| (Response::Ran(ran), output))
+            exec::run(world, &program, payload).map(|(ran, output)| (Response::Ran(ran), output))
         }
         Request::Read(read) => files::read(world, &read),
         Request::ReadRaw(read) => files::read_raw(world, &read),
-        Request::Write(write) => files::write(world, &write, &payload),
+        Request::Write(write) => files::write(world, &write, payload),
         Request::Edit(edit) => files::edit(world, &edit),
         Request::Search(search) => search::run(world, &search),
         Request::List(list) => list::run(world, &list),

@@ -206,9 +206,9 @@ impl Bash {
 }
 
 fn nonce() -> std::io::Result<String> {
-    let mut bytes = [0; 12];
+    let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:024x}", u128::from_le_bytes(bytes)))
 }
 
 /// The thread that owns a session.

@@ -1,6 +1,7 @@
 //! Manifests of a folder and what changed since the last: only files whose stat differs are read again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -260,7 +261,7 @@ fn readable(path: &[u8]) -> String {
     for chunk in path.utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', r"\\"));
         for byte in chunk.invalid() {
-            text.push_str(&format!(r"\x{byte:02x}"));
+            let _ = write!(text, r"\x{byte:02x}");
         }
     }
     text

@@ -92,7 +92,7 @@ impl From<ArchiveError> for Failure {
             ArchiveError::Path(_) | ArchiveError::Kind(_) => ProblemKind::Refused,
             ArchiveError::Malformed(_) | ArchiveError::Torn => ProblemKind::Malformed,
         };
-        Self(problem(kind, error))
+        Self(problem(kind, error.to_string()))
     }
 }
 

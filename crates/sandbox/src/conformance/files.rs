@@ -27,11 +27,15 @@ pub(super) async fn a_file_is_written_and_read(sandbox: &dyn Sandbox) {
         "it does not say how to go on: {}",
         part.text
     );
-    let past = sandbox
+    let beyond = sandbox
         .read("main", "src/deep/a.txt", Some(9), None)
         .await
         .expect("it answers");
-    assert!(past.is_error && past.text.contains("3 lines"), "{}", past.text);
+    assert!(
+        beyond.is_error && beyond.text.contains("3 lines"),
+        "{}",
+        beyond.text
+    );
 }
 
 pub(super) async fn an_edit_must_be_unique(sandbox: &dyn Sandbox) {

@@ -1,6 +1,7 @@
 //! Nothing is left behind: whoever dies, whatever is dropped.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,7 @@ async fn a_call_under_way_is_told_when_the_container_dies() {
         client.remove_container(&id, Some(options)).await.unwrap();
     };
     let (ran, ()) = tokio::join!(
-        sandbox.shell("main", "sleep 60", Duration::from_secs(60)),
+        sandbox.shell("main", "sleep 60", Duration::from_mins(1)),
         killing
     );
     assert!(matches!(ran, Err(Error::Lost { .. })), "{ran:?}");
@@ -95,9 +96,9 @@ async fn a_worker_that_will_be_killed() {
         .shell("main", busy, Duration::from_secs(20))
         .await
         .unwrap();
-    println!("ready");
+    writeln!(std::io::stdout(), "ready").unwrap();
     sandbox
-        .shell("main", "sleep 903", Duration::from_secs(600))
+        .shell("main", "sleep 903", Duration::from_mins(10))
         .await
         .unwrap();
 }

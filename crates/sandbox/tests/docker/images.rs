@@ -42,7 +42,7 @@ async fn many_callers_build_an_image_once() {
         "right/Dockerfile",
         "FROM trajforge/once\nRUN cp /marker /right\n",
     );
-    let (one, other) = (open(folder.path()).await, open(folder.path()).await);
+    let (first, second) = (open(folder.path()).await, open(folder.path()).await);
 
     let (mut told, mut told_other) = (Vec::new(), Vec::new());
     let (mut hear, mut hear_other) = (
@@ -50,12 +50,12 @@ async fn many_callers_build_an_image_once() {
         |event: Event| told_other.push(event),
     );
     let (tags, other_tags) = tokio::join!(
-        one.ensure(&["left", "right"], &mut hear),
-        other.ensure(&["left"], &mut hear_other)
+        first.ensure(&["left", "right"], &mut hear),
+        second.ensure(&["left"], &mut hear_other)
     );
     let (tags, other_tags) = (tags.unwrap(), other_tags.unwrap());
     assert_eq!(tags["left"], other_tags["left"]);
-    let once = one.tag("once").unwrap();
+    let once = first.tag("once").unwrap();
     let begun = |events: &[Event]| {
         events
             .iter()
@@ -67,7 +67,8 @@ async fn many_callers_build_an_image_once() {
     let inspected = client().await.inspect_image(&tags["right"]).await.unwrap();
     assert_eq!(inspected.config.unwrap().labels.unwrap()[IMAGE_LABEL], "right");
     assert!(
-        one.list()
+        first
+            .list()
             .await
             .unwrap()
             .iter()
