@@ -26,7 +26,7 @@ impl Docker {
     /// Removes every container whose worker is dead, and tells of each; those of live workers are never touched.
     /// Gives back how many were removed.
     pub async fn reap(&self, tell: &mut (dyn FnMut(Event) + Send)) -> Result<usize> {
-        reap(&self.engine, tell).await
+        reap(&self.maker.engine, tell).await
     }
 }
 

@@ -60,6 +60,18 @@ async fn a_dropped_sandbox_is_gone_too() {
 }
 
 #[tokio::test]
+async fn whoever_stops_waiting_for_a_sandbox_leaves_none() {
+    let docker = docker().await;
+    let spec = named("hygiene-abandoned").await;
+    for patience in [1, 20, 60, 150] {
+        let made = tokio::time::timeout(Duration::from_millis(patience), docker.create(&spec)).await;
+        drop(made);
+    }
+    docker.drain().await;
+    assert_eq!(containers_of("hygiene-abandoned").await, 0);
+}
+
+#[tokio::test]
 async fn a_call_under_way_is_told_when_the_container_dies() {
     let docker = docker().await;
     let sandbox = docker.create(&named("hygiene-killed").await).await.unwrap();
@@ -76,10 +88,7 @@ async fn a_call_under_way_is_told_when_the_container_dies() {
         let id = found[0].id.clone().unwrap();
         client.remove_container(&id, Some(options)).await.unwrap();
     };
-    let (ran, ()) = tokio::join!(
-        sandbox.shell("main", "sleep 60", Duration::from_mins(1)),
-        killing
-    );
+    let (ran, ()) = tokio::join!(sandbox.shell("main", "sleep 60", Duration::from_mins(1)), killing);
     assert!(matches!(ran, Err(Error::Lost { .. })), "{ran:?}");
     sandbox.stop().await.unwrap();
     docker.drain().await;
