@@ -3,3 +3,4 @@
 pub mod archive;
 pub mod frame;
 pub mod protocol;
+pub mod text;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 use trajforge_shim::protocol::{
     Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Unpack, Unpacked, VERSION,
 };
@@ -29,7 +29,15 @@ use crate::sandbox::{Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
-const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
+const CAPABILITIES: [&str; 7] = [
+    "SETUID",
+    "SETGID",
+    "SETPCAP",
+    "CHOWN",
+    "FOWNER",
+    "DAC_OVERRIDE",
+    "KILL",
+];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 /// How long a container may take to end by itself once it was hung up on.
@@ -38,6 +46,12 @@ const REMOVAL: Duration = Duration::from_secs(20);
 /// Makes containers.
 #[derive(Debug)]
 pub struct Docker {
+    pub(crate) maker: Arc<Maker>,
+}
+
+/// What it takes to make a container.
+#[derive(Debug)]
+pub(crate) struct Maker {
     pub(crate) engine: Engine,
     shim: String,
     owner: String,
@@ -50,20 +64,60 @@ impl Docker {
     /// below `cache`, which the engine must be able to mount from.
     pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
         let engine = Engine::connect(address).await?;
-        let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
+        let info = engine
+            .client
+            .info()
+            .await
+            .map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
-        Ok(Self {
+        let work = TaskTracker::new();
+        work.close();
+        let maker = Maker {
             removals: Arc::new(Removals {
                 engine: engine.clone(),
-                under_way: Mutex::default(),
+                work,
                 runtime: Handle::current(),
             }),
             engine,
             shim: shim.display().to_string(),
             owner: Owner::this().label(),
             cpus: cpus.map_or(f64::MAX, f64::from),
+        };
+        Ok(Self {
+            maker: Arc::new(maker),
         })
+    }
+}
+
+impl Maker {
+    async fn make(&self, spec: &SandboxSpec) -> Result<Container> {
+        let made = self
+            .engine
+            .client
+            .create_container(None, self.container(spec))
+            .await;
+        let id = match made {
+            Ok(made) => made.id,
+            Err(error) if status(&error) == Some(404) => {
+                let image = spec.image.clone();
+                return Err(Error::ImageMissing { image });
+            }
+            Err(error) => return Err(self.engine.error("create a container", error)),
+        };
+        match self.start(&id, spec).await {
+            Ok(connection) => Ok(Container {
+                id,
+                spec: spec.clone(),
+                connection,
+                removals: Arc::clone(&self.removals),
+                is_stopped: AtomicBool::new(false),
+            }),
+            Err(error) => {
+                self.removals.force(id);
+                Err(error)
+            }
+        }
     }
 
     async fn start(&self, id: &str, spec: &SandboxSpec) -> Result<Connection> {
@@ -120,7 +174,10 @@ impl Docker {
                 ..HealthConfig::default()
             }),
             labels: Some(
-                labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                labels
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
             ),
             host_config: Some(self.host_config(spec)),
             ..ContainerCreateBody::default()
@@ -156,13 +213,19 @@ impl Docker {
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
-            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("none".to_owned()),
+                config: None,
+            }),
             ..HostConfig::default()
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no machine has so many cores that this overflows"
+)]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64
 }
@@ -183,49 +246,25 @@ fn hello(spec: &SandboxSpec) -> Hello {
 #[async_trait]
 impl Sandboxes for Docker {
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
-        let created = self.engine.client.create_container(None, self.container(spec)).await;
-        let id = match created {
-            Ok(created) => created.id,
-            Err(error) if status(&error) == Some(404) => {
-                return Err(Error::ImageMissing { image: spec.image.clone() });
-            }
-            Err(error) => return Err(self.engine.error("create a container", error)),
-        };
-        let mut made = Made { id, removals: Arc::clone(&self.removals), is_kept: false };
-        let connection = self.start(&made.id, spec).await?;
-        made.is_kept = true;
-        Ok(Box::new(Container {
-            id: made.id.clone(),
-            spec: spec.clone(),
-            connection,
-            removals: Arc::clone(&self.removals),
-            is_stopped: AtomicBool::new(false),
-        }))
+        // A task of its own: whoever stops waiting for it does not leave a container behind that nobody knows.
+        let (maker, spec) = (Arc::clone(&self.maker), spec.clone());
+        let rollout = spec.rollout.to_string();
+        let making = self
+            .maker
+            .removals
+            .work
+            .spawn(async move { maker.make(&spec).await });
+        match making.await {
+            Ok(made) => Ok(Box::new(made?)),
+            Err(error) => Err(Error::Lost {
+                sandbox: rollout,
+                reason: error.to_string(),
+            }),
+        }
     }
 
     async fn drain(&self) {
-        loop {
-            let mut under_way = std::mem::take(&mut *self.removals.lock());
-            if under_way.is_empty() {
-                return;
-            }
-            while under_way.join_next().await.is_some() {}
-        }
-    }
-}
-
-/// A container that is not a sandbox yet; if it never becomes one, it goes.
-struct Made {
-    id: String,
-    removals: Arc<Removals>,
-    is_kept: bool,
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            self.removals.force(self.id.clone());
-        }
+        self.maker.removals.work.wait().await;
     }
 }
 
@@ -284,35 +323,29 @@ impl Drop for Container {
 #[derive(Debug)]
 struct Removals {
     engine: Engine,
-    under_way: Mutex<JoinSet<()>>,
+    work: TaskTracker,
     runtime: Handle,
 }
 
 impl Removals {
     /// Of a container that is about to end.
     fn await_end(&self, id: String) {
-        self.track(gone(self.engine.client.clone(), id));
+        let removal = gone(self.engine.client.clone(), id);
+        self.work.spawn_on(removal, &self.runtime);
     }
 
     /// Of a container that may never have begun.
     fn force(&self, id: String) {
-        self.track(remove(self.engine.client.clone(), id));
-    }
-
-    fn track(&self, removal: impl Future<Output = ()> + Send + 'static) {
-        let mut under_way = self.lock();
-        while under_way.try_join_next().is_some() {}
-        under_way.spawn_on(removal, &self.runtime);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        let removal = remove(self.engine.client.clone(), id);
+        self.work.spawn_on(removal, &self.runtime);
     }
 }
 
 /// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
 async fn gone(client: Client, id: String) {
-    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+    let options = WaitContainerOptionsBuilder::default()
+        .condition("removed")
+        .build();
     let mut ending = client.wait_container(&id, Some(options));
     // How it ended doesn't matter, nor that it is gone already.
     let ended = async { while let Some(Ok(_)) = ending.next().await {} };
@@ -323,7 +356,10 @@ async fn gone(client: Client, id: String) {
 }
 
 async fn remove(client: Client, id: String) {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(true)
+        .v(true)
+        .build();
     match client.remove_container(&id, Some(options)).await {
         Ok(()) => {}
         Err(error) if matches!(status(&error), Some(404 | 409)) => {}
