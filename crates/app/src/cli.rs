@@ -165,7 +165,9 @@ pub(crate) enum SchemaOf {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// Render one task into a folder that a person can read.
-    #[command(after_help = "Example:\n  trajforge task make --template debugging/parcel-rates --seed 3 --out /tmp/task")]
+    #[command(
+        after_help = "Example:\n  trajforge task make --template debugging/parcel-rates --seed 3 --out /tmp/task"
+    )]
     Make {
         /// The template's id.
         #[arg(long)]
@@ -250,7 +252,9 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  trajforge show runs/first ROLLOUT\n  trajforge show runs/first ROLLOUT --json | jq .total_reward")]
+#[command(
+    after_help = "Examples:\n  trajforge show runs/first ROLLOUT\n  trajforge show runs/first ROLLOUT --json | jq .total_reward"
+)]
 pub(crate) struct Show {
     /// The run's folder.
     pub(crate) run: PathBuf,

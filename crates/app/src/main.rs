@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     system::start_log(cli.global.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail::report(&anyhow::Error::new(error).context("start the runtime"), cli.global.json),
+        Err(error) => {
+            return fail::report(&anyhow::Error::new(error).context("start the runtime"), cli.global.json);
+        }
     };
     let json = cli.global.json;
     match runtime.block_on(commands::carry_out(cli)) {

@@ -33,7 +33,7 @@ pub(crate) fn colour_on_stderr() -> bool {
 /// A table in the plain style of this program.
 pub(crate) fn table(head: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(head.iter().copied());
+    table.load_style(comfy_table::presets::NOTHING).set_header(head.iter().copied());
     table
 }
 

@@ -29,7 +29,8 @@ pub(crate) fn events() -> Events {
 
 fn style() -> ProgressStyle {
     let left = |state: &ProgressState, write: &mut dyn std::fmt::Write| {
-        let text = if state.pos() == 0 { "-".to_owned() } else { output::duration(state.eta().as_secs_f64()) };
+        let text =
+            if state.pos() == 0 { "-".to_owned() } else { output::duration(state.eta().as_secs_f64()) };
         // A bar that can't be drawn is no reason to stop.
         let _ = write.write_str(&text);
     };
@@ -64,7 +65,10 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
             }
         }
         Event::TornTail { rollout, bytes } => {
-            note(bar, &format!("{rollout}: {bytes} bytes at the end of its journal were torn; it is done again"));
+            note(
+                bar,
+                &format!("{rollout}: {bytes} bytes at the end of its journal were torn; it is done again"),
+            );
         }
         Event::Reaped { what } => note(bar, &format!("removed {what}, left by a worker that is gone")),
         Event::ImageBuilding { tag } => note(bar, &format!("making the image {tag}")),
@@ -80,7 +84,8 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
 fn text(shown: &Shown) -> String {
     let finished: u64 = shown.outcomes.values().sum();
     let successes = shown.outcomes.get(Outcome::Success.as_str()).copied().unwrap_or(0);
-    let mut parts: Vec<String> = shown.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    let mut parts: Vec<String> =
+        shown.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     if finished > 0 {
         parts.push(format!("{:.0} % succeed", successes as f64 * 100.0 / finished as f64));
     }

@@ -53,12 +53,7 @@ impl DatasetBuilder {
         fs::create_dir_all(parent).map_err(failed("create", parent))?;
         let draft = draft_beside(folder, parent)?;
         let spool = Spool::in_folder(draft.path())?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            draft,
-            spool,
-            settings,
-        })
+        Ok(Self { folder: folder.to_owned(), draft, spool, settings })
     }
 
     /// Adds a trajectory. One without a summary is an error.
@@ -74,19 +69,14 @@ impl DatasetBuilder {
         if places.is_empty() {
             return Err(Error::Empty);
         }
-        let keys: Vec<_> = places
-            .iter()
-            .map(|place| (place.cluster.as_str(), place.category.as_str()))
-            .collect();
+        let keys: Vec<_> =
+            places.iter().map(|place| (place.cluster.as_str(), place.category.as_str())).collect();
         let splits = split(&keys, self.settings.split)?;
         let mut statistics = Statistics::default();
         let mut files = Vec::new();
         let mut infos = BTreeMap::new();
         for split in Split::ALL {
-            let of_split: Vec<_> = places
-                .iter()
-                .filter(|place| splits[&place.cluster] == split)
-                .collect();
+            let of_split: Vec<_> = places.iter().filter(|place| splits[&place.cluster] == split).collect();
             if of_split.is_empty() {
                 continue;
             }
@@ -222,9 +212,7 @@ fn date_of(moment: Timestamp) -> String {
 
 fn refuse_existing(folder: &Path) -> Result<()> {
     if folder.symlink_metadata().is_ok() {
-        return Err(Error::Exists {
-            path: folder.to_owned(),
-        });
+        return Err(Error::Exists { path: folder.to_owned() });
     }
     Ok(())
 }
@@ -235,11 +223,7 @@ fn parent_of(folder: &Path) -> &Path {
 }
 
 fn draft_beside(folder: &Path, parent: &Path) -> Result<TempDir> {
-    let name = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".tmp");
@@ -255,7 +239,5 @@ fn write_durably(path: &Path, text: &str) -> Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|file| file.sync_all())
-        .map_err(failed("sync", folder))
+    File::open(folder).and_then(|file| file.sync_all()).map_err(failed("sync", folder))
 }

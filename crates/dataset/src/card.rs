@@ -27,11 +27,7 @@ pub(crate) fn card(metadata: &Metadata) -> String {
         format!("{share} ({} of {})", number("successes"), number("rollouts"))
     });
     let with_provenance = |provenance: Provenance| {
-        metadata
-            .provenance_distribution
-            .get(provenance.as_str())
-            .copied()
-            .unwrap_or(0)
+        metadata.provenance_distribution.get(provenance.as_str()).copied().unwrap_or(0)
     };
     let columns: Vec<_> = metadata.schema.iter().map(short_column).collect();
     let mut meta = serde_json::to_value(metadata).expect("metadata is plain data with string keys");
@@ -55,36 +51,20 @@ pub(crate) fn card(metadata: &Metadata) -> String {
 /// The card's pictures: paths relative to the dataset's folder, and their content.
 pub(crate) fn plots(metadata: &Metadata, statistics: &Statistics) -> Vec<(&'static str, String)> {
     let most = statistics.categories.values().max().copied().unwrap_or(0);
-    let categories: Vec<Bar> = statistics
-        .categories
-        .iter()
-        .map(|(category, count)| bar(category.clone(), *count))
-        .collect();
+    let categories: Vec<Bar> =
+        statistics.categories.iter().map(|(category, count)| bar(category.clone(), *count)).collect();
     let steps = step_bars(&statistics.lengths);
     let most_of_a_length = steps.iter().map(|bar| bar.value).fold(0.0, f64::max);
     let success: Vec<Bar> = metadata.raw.by_difficulty.iter().map(success_bar).collect();
     vec![
-        (
-            "plots/categories.svg",
-            bars("Trajectories by category", &categories, most as f64),
-        ),
-        (
-            "plots/steps.svg",
-            bars("Trajectories by number of steps", &steps, most_of_a_length),
-        ),
-        (
-            "plots/success.svg",
-            bars("Full reward by difficulty, before filtering", &success, 1.0),
-        ),
+        ("plots/categories.svg", bars("Trajectories by category", &categories, most as f64)),
+        ("plots/steps.svg", bars("Trajectories by number of steps", &steps, most_of_a_length)),
+        ("plots/success.svg", bars("Full reward by difficulty, before filtering", &success, 1.0)),
     ]
 }
 
 fn bar(label: String, count: u64) -> Bar {
-    Bar {
-        label,
-        value: count as f64,
-        text: count.to_string(),
-    }
+    Bar { label, value: count as f64, text: count.to_string() }
 }
 
 fn success_bar((difficulty, rate): (&String, &RateInfo)) -> Bar {
@@ -105,11 +85,7 @@ fn step_bars(lengths: &BTreeMap<u64, u64>) -> Vec<Bar> {
     while from <= longest {
         let to = from + width - 1;
         let count = lengths.range(from..=to).map(|(_, count)| count).sum();
-        let label = if width == 1 {
-            from.to_string()
-        } else {
-            format!("{from} to {to}")
-        };
+        let label = if width == 1 { from.to_string() } else { format!("{from} to {to}") };
         bars.push(bar(label, count));
         from = to + 1;
     }
@@ -130,14 +106,7 @@ fn short_column(column: &crate::metadata::ColumnInfo) -> serde_json::Value {
 }
 
 fn tags(metadata: &Metadata) -> Vec<&'static str> {
-    let mut tags = vec![
-        "agent",
-        "agent-trajectories",
-        "tool-use",
-        "code",
-        "synthetic",
-        "trajforge",
-    ];
+    let mut tags = vec!["agent", "agent-trajectories", "tool-use", "code", "synthetic", "trajforge"];
     for provenance in [Provenance::Oracle, Provenance::Simulated, Provenance::Control] {
         if metadata.provenance_distribution.contains_key(provenance.as_str()) {
             tags.push(provenance.as_str());
@@ -166,11 +135,7 @@ fn cost(metadata: &Metadata) -> String {
         None => "unknown".to_owned(),
         Some(average) => {
             let unknown = metadata.total_trajectories - spending.trajectories_with_known_cost;
-            let unknown = if unknown > 0 {
-                format!("; unknown for {unknown}")
-            } else {
-                String::new()
-            };
+            let unknown = if unknown > 0 { format!("; unknown for {unknown}") } else { String::new() };
             format!("${:.2}, ${average:.4} per trajectory{unknown}", spending.cost_usd)
         }
     }

@@ -22,120 +22,62 @@ pub(crate) struct Column {
 
 /// Every column, in order. A new one is one more line here.
 pub(crate) const COLUMNS: &[Column] = &[
-    text(
-        "task_id",
-        "the task: name, seed and a digest of everything it consists of",
-        |r| strings(r, |row| row.header.rollout.task.as_str()),
-    ),
-    text(
-        "template",
-        "the template that the task is a member of: category/name",
-        |r| strings(r, |row| row.header.rollout.template.as_str()),
-    ),
-    text("template_version", "the template's version", |r| {
-        int32(r, |row| row.header.rollout.version)
+    text("task_id", "the task: name, seed and a digest of everything it consists of", |r| {
+        strings(r, |row| row.header.rollout.task.as_str())
     }),
-    text("seed", "which member of the template's family", |r| {
-        int64(r, |row| row.header.rollout.seed.0)
+    text("template", "the template that the task is a member of: category/name", |r| {
+        strings(r, |row| row.header.rollout.template.as_str())
     }),
-    text(
-        "cluster",
-        "tasks of one cluster share their answer; no cluster is in two splits",
-        |r| strings(r, |row| &row.header.cluster),
-    ),
-    text("category", "what kind of work it is", |r| {
-        strings(r, |row| &row.header.category)
+    text("template_version", "the template's version", |r| int32(r, |row| row.header.rollout.version)),
+    text("seed", "which member of the template's family", |r| int64(r, |row| row.header.rollout.seed.0)),
+    text("cluster", "tasks of one cluster share their answer; no cluster is in two splits", |r| {
+        strings(r, |row| &row.header.cluster)
     }),
-    text(
-        "difficulty",
-        "easy, medium, hard or expert, for a capable person",
-        |r| strings(r, |row| row.header.difficulty.as_str()),
-    ),
-    text(
-        "languages",
-        "programming languages that have to be read or written",
-        |r| string_lists(r, |row| &row.header.languages),
-    ),
-    text("skills", "what it takes", |r| {
-        string_lists(r, |row| &row.header.skills)
+    text("category", "what kind of work it is", |r| strings(r, |row| &row.header.category)),
+    text("difficulty", "easy, medium, hard or expert, for a capable person", |r| {
+        strings(r, |row| row.header.difficulty.as_str())
     }),
-    text("task_instruction", "what the agent was asked for", |r| {
-        strings(r, |row| &row.header.instruction)
+    text("languages", "programming languages that have to be read or written", |r| {
+        string_lists(r, |row| &row.header.languages)
     }),
-    text(
-        "llm_model",
-        "who acted: a model's name, or `oracle` for a template's own solution",
-        |r| strings(r, |row| row.header.llm_model()),
-    ),
-    text("scaffold", "what made an agent of the model", |r| {
-        strings(r, |row| &row.header.rollout.scaffold)
+    text("skills", "what it takes", |r| string_lists(r, |row| &row.header.skills)),
+    text("task_instruction", "what the agent was asked for", |r| strings(r, |row| &row.header.instruction)),
+    text("llm_model", "who acted: a model's name, or `oracle` for a template's own solution", |r| {
+        strings(r, |row| row.header.llm_model())
     }),
-    text(
-        "scaffold_version",
-        "its version and a digest of its prompts",
-        |r| strings(r, |row| &row.header.scaffold_version),
-    ),
+    text("scaffold", "what made an agent of the model", |r| strings(r, |row| &row.header.rollout.scaffold)),
+    text("scaffold_version", "its version and a digest of its prompts", |r| {
+        strings(r, |row| &row.header.scaffold_version)
+    }),
     text("provenance", "model, oracle, simulated or control", |r| {
         strings(r, |row| row.header.provenance.as_str())
     }),
-    text(
-        "attempt",
-        "which attempt of the same model with the same scaffold, from 1",
-        |r| int32(r, |row| row.header.rollout.attempt),
-    ),
-    text("run", "the run that it was made in", |r| {
-        strings(r, |row| row.header.run.as_str())
+    text("attempt", "which attempt of the same model with the same scaffold, from 1", |r| {
+        int32(r, |row| row.header.rollout.attempt)
     }),
-    text("rollout_id", "unique within the run", |r| {
-        strings(r, |row| row.header.rollout.id.as_str())
-    }),
-    text("image", "the container image, with its content tag", |r| {
-        strings(r, |row| &row.header.image)
-    }),
-    text(
-        "trajectory",
-        "the steps: state before, action, observation, reward, reasoning",
-        trajectories,
-    ),
+    text("run", "the run that it was made in", |r| strings(r, |row| row.header.run.as_str())),
+    text("rollout_id", "unique within the run", |r| strings(r, |row| row.header.rollout.id.as_str())),
+    text("image", "the container image, with its content tag", |r| strings(r, |row| &row.header.image)),
+    text("trajectory", "the steps: state before, action, observation, reward, reasoning", trajectories),
     text("messages", "the same as a chat", messages),
-    text("tools", "the tools' schemas, as JSON text", |r| {
-        strings(r, |row| &row.tools)
+    text("tools", "the tools' schemas, as JSON text", |r| strings(r, |row| &row.tools)),
+    text("num_steps", "how many steps there are", |r| int32(r, |row| saturated(row.steps.len()))),
+    text("final_result", "success, partial or failure, as the hidden checks found", |r| {
+        strings(r, |row| row.summary.outcome.as_str())
     }),
-    text("num_steps", "how many steps there are", |r| {
-        int32(r, |row| saturated(row.steps.len()))
+    text("ending", "submitted, stopped, limit_reached, cancelled or failed", |r| {
+        strings(r, |row| row.summary.ending.as_str())
     }),
-    text(
-        "final_result",
-        "success, partial or failure, as the hidden checks found",
-        |r| strings(r, |row| row.summary.outcome.as_str()),
-    ),
-    text(
-        "ending",
-        "submitted, stopped, limit_reached, cancelled or failed",
-        |r| strings(r, |row| row.summary.ending.as_str()),
-    ),
     text("total_reward", "in [0, 1]; the sum of the steps' rewards", |r| {
         float64(r, |row| row.summary.reward.total)
     }),
-    text(
-        "reward_components",
-        "each hidden check and milestone",
-        reward_components,
-    ),
-    text(
-        "execution_time_seconds",
-        "from the sandbox being ready to the last observation",
-        |r| float64(r, |row| row.summary.execution_seconds),
-    ),
-    text("total_tokens", "read and written by the model", |r| {
-        int64(r, |row| row.summary.usage.total().0)
+    text("reward_components", "each hidden check and milestone", reward_components),
+    text("execution_time_seconds", "from the sandbox being ready to the last observation", |r| {
+        float64(r, |row| row.summary.execution_seconds)
     }),
-    text("input_tokens", "read, cached ones included", |r| {
-        int64(r, |row| row.summary.usage.input.0)
-    }),
-    text("output_tokens", "written, reasoning included", |r| {
-        int64(r, |row| row.summary.usage.output.0)
-    }),
+    text("total_tokens", "read and written by the model", |r| int64(r, |row| row.summary.usage.total().0)),
+    text("input_tokens", "read, cached ones included", |r| int64(r, |row| row.summary.usage.input.0)),
+    text("output_tokens", "written, reasoning included", |r| int64(r, |row| row.summary.usage.output.0)),
     text("cached_tokens", "of those read, from the provider's cache", |r| {
         int64(r, |row| row.summary.usage.cached_input.0)
     }),
@@ -170,14 +112,8 @@ fn trajectories(rows: &[Waiting]) -> ArrayRef {
     let steps: Vec<&Step> = rows.iter().flat_map(|row| &row.steps).collect();
     let state = structs(vec![
         ("cwd", strings(&steps, |step| &step.state.cwd)),
-        (
-            "files_changed",
-            strings(&steps, |step| json(&step.state.files.changed)),
-        ),
-        (
-            "files_removed",
-            string_lists(&steps, |step| &step.state.files.removed),
-        ),
+        ("files_changed", strings(&steps, |step| json(&step.state.files.changed))),
+        ("files_removed", string_lists(&steps, |step| &step.state.files.removed)),
     ]);
     let action = structs(vec![
         ("type", strings(&steps, |step| step.action.kind())),
@@ -202,11 +138,7 @@ fn trajectories(rows: &[Waiting]) -> ArrayRef {
 
 fn messages(rows: &[Waiting]) -> ArrayRef {
     let messages: Vec<&Message> = rows.iter().flat_map(|row| &row.messages).collect();
-    let calls: Vec<&ToolCall> = messages
-        .iter()
-        .flat_map(|message| &message.tool_calls)
-        .flatten()
-        .collect();
+    let calls: Vec<&ToolCall> = messages.iter().flat_map(|message| &message.tool_calls).flatten().collect();
     let function = structs(vec![
         ("name", optional_strings(&calls, |call| call.name.as_deref())),
         ("arguments", strings(&calls, |call| &call.arguments)),
@@ -218,39 +150,18 @@ fn messages(rows: &[Waiting]) -> ArrayRef {
     ]);
     let items = structs(vec![
         ("role", strings(&messages, |message| &message.role)),
-        (
-            "content",
-            optional_strings(&messages, |message| message.content.as_deref()),
-        ),
-        (
-            "reasoning_content",
-            optional_strings(&messages, |message| message.reasoning_content.as_deref()),
-        ),
-        (
-            "tool_calls",
-            lists(
-                &messages,
-                |message| message.tool_calls.as_ref().map(Vec::len),
-                calls,
-            ),
-        ),
-        (
-            "tool_call_id",
-            optional_strings(&messages, |message| message.tool_call_id.as_deref()),
-        ),
-        (
-            "name",
-            optional_strings(&messages, |message| message.name.as_deref()),
-        ),
+        ("content", optional_strings(&messages, |message| message.content.as_deref())),
+        ("reasoning_content", optional_strings(&messages, |message| message.reasoning_content.as_deref())),
+        ("tool_calls", lists(&messages, |message| message.tool_calls.as_ref().map(Vec::len), calls)),
+        ("tool_call_id", optional_strings(&messages, |message| message.tool_call_id.as_deref())),
+        ("name", optional_strings(&messages, |message| message.name.as_deref())),
     ]);
     lists(rows, |row| Some(row.messages.len()), items)
 }
 
 fn reward_components(rows: &[Waiting]) -> ArrayRef {
-    let components: Vec<&RewardComponent> = rows
-        .iter()
-        .flat_map(|row| &row.summary.reward.components)
-        .collect();
+    let components: Vec<&RewardComponent> =
+        rows.iter().flat_map(|row| &row.summary.reward.components).collect();
     let items = structs(vec![
         ("name", strings(&components, |component| &component.name)),
         ("value", float64(&components, |component| component.value)),
@@ -285,16 +196,12 @@ fn optional_strings<'a, R>(rows: &'a [R], value: impl Fn(&'a R) -> Option<&'a st
 }
 
 fn int32<R>(rows: &[R], value: impl Fn(&R) -> u32) -> ArrayRef {
-    let values = rows
-        .iter()
-        .map(|row| i32::try_from(value(row)).unwrap_or(i32::MAX));
+    let values = rows.iter().map(|row| i32::try_from(value(row)).unwrap_or(i32::MAX));
     Arc::new(Int32Array::from_iter_values(values))
 }
 
 fn int64<R>(rows: &[R], value: impl Fn(&R) -> u64) -> ArrayRef {
-    let values = rows
-        .iter()
-        .map(|row| i64::try_from(value(row)).unwrap_or(i64::MAX));
+    let values = rows.iter().map(|row| i64::try_from(value(row)).unwrap_or(i64::MAX));
     Arc::new(Int64Array::from_iter_values(values))
 }
 

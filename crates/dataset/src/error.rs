@@ -104,10 +104,9 @@ impl Error {
             Self::Damaged { .. } => {
                 Some("copy or download the dataset again, or build it again from its runs")
             }
-            Self::Parquet {
-                source: ParquetError::External(cause),
-                ..
-            } => cause.downcast_ref::<io::Error>().and_then(hint_of_io),
+            Self::Parquet { source: ParquetError::External(cause), .. } => {
+                cause.downcast_ref::<io::Error>().and_then(hint_of_io)
+            }
             Self::Io { source, .. } => hint_of_io(source),
             Self::Unfinished { .. } | Self::Parse { .. } | Self::Parquet { .. } => None,
         }

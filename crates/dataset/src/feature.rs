@@ -8,9 +8,7 @@ pub(crate) fn feature(kind: &DataType) -> Value {
     match kind {
         DataType::List(item) => json!({"feature": feature(item.data_type()), "_type": "List"}),
         DataType::Struct(fields) => {
-            let fields = fields
-                .iter()
-                .map(|field| (field.name().clone(), feature(field.data_type())));
+            let fields = fields.iter().map(|field| (field.name().clone(), feature(field.data_type())));
             Value::Object(fields.collect())
         }
         scalar => json!({"dtype": scalar_name(scalar), "_type": "Value"}),
@@ -24,10 +22,7 @@ pub(crate) fn type_name(kind: &DataType) -> String {
         DataType::Struct(fields) => {
             let field =
                 |field: &std::sync::Arc<Field>| format!("{}: {}", field.name(), type_name(field.data_type()));
-            format!(
-                "struct<{}>",
-                fields.iter().map(field).collect::<Vec<_>>().join(", ")
-            )
+            format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(", "))
         }
         scalar => scalar_name(scalar),
     }

@@ -47,10 +47,7 @@ impl ToolCall {
         let function = call.get("function").unwrap_or(call);
         Self {
             id: call.get("id").and_then(text_of),
-            kind: call
-                .get("type")
-                .and_then(text_of)
-                .unwrap_or_else(|| "function".to_owned()),
+            kind: call.get("type").and_then(text_of).unwrap_or_else(|| "function".to_owned()),
             name: function.get("name").and_then(text_of),
             arguments: function.get("arguments").and_then(text_of).unwrap_or_default(),
         }
@@ -65,9 +62,7 @@ fn text_of(value: &Value) -> Option<String> {
         Value::Array(parts) => {
             let part = |part: &Value| part.get("text").and_then(Value::as_str).map(str::to_owned);
             let texts: Option<Vec<String>> = parts.iter().map(part).collect();
-            texts
-                .map(|texts| texts.concat())
-                .or_else(|| Some(value.to_string()))
+            texts.map(|texts| texts.concat()).or_else(|| Some(value.to_string()))
         }
         other => Some(other.to_string()),
     }
@@ -91,20 +86,14 @@ mod tests {
         assert_eq!(message.content.as_deref(), Some("ab"));
         assert_eq!(message.reasoning_content.as_deref(), Some("because"));
         let call = &message.tool_calls.unwrap()[0];
-        assert_eq!(
-            (call.kind.as_str(), call.arguments.as_str()),
-            ("function", r#"{"command":"ls"}"#)
-        );
+        assert_eq!((call.kind.as_str(), call.arguments.as_str()), ("function", r#"{"command":"ls"}"#));
     }
 
     #[test]
     fn what_is_absent_stays_absent() {
         let message = Message::of(&json!({"role": "user", "content": "hello", "tool_calls": []}));
-        let expected = Message {
-            role: "user".to_owned(),
-            content: Some("hello".to_owned()),
-            ..Message::default()
-        };
+        let expected =
+            Message { role: "user".to_owned(), content: Some("hello".to_owned()), ..Message::default() };
         assert_eq!(message, expected);
     }
 }

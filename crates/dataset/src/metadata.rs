@@ -201,11 +201,7 @@ pub struct FileInfo {
 
 impl From<Rate> for RateInfo {
     fn from(rate: Rate) -> Self {
-        Self {
-            rollouts: rate.rollouts,
-            successes: rate.successes,
-            success_rate: rate.share(),
-        }
+        Self { rollouts: rate.rollouts, successes: rate.successes, success_rate: rate.share() }
     }
 }
 

@@ -35,11 +35,7 @@ pub(crate) fn bars(title: &str, bars: &[Bar], full: f64) -> String {
     let room = f64::from(WIDTH - LABELS - VALUES);
     let mut top = TOP;
     for bar in bars {
-        let share = if full > 0.0 {
-            (bar.value / full).clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
+        let share = if full > 0.0 { (bar.value / full).clamp(0.0, 1.0) } else { 0.0 };
         let length = (share * room).max(1.0);
         let middle = top + BAR / 2 + 5;
         // Writing into a String can't fail.
@@ -61,7 +57,5 @@ pub(crate) fn bars(title: &str, bars: &[Bar], full: f64) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -107,10 +107,7 @@ fn clusters_by_category<'a>(rows: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, Ve
     let mut by_category: BTreeMap<&str, Vec<Cluster<'_>>> = BTreeMap::new();
     for (id, (rows, categories)) in found {
         let category = categories.first().copied().unwrap_or_default();
-        by_category
-            .entry(category)
-            .or_default()
-            .push(Cluster { id, rows });
+        by_category.entry(category).or_default().push(Cluster { id, rows });
     }
     for clusters in by_category.values_mut() {
         clusters.sort_by_cached_key(|cluster| Digest::of(cluster.id.as_bytes()));
@@ -175,11 +172,8 @@ mod tests {
         let rows = rows(&clusters);
         let assigned = assigned(&rows);
         for category in 0..6 {
-            let of_category: Vec<_> = rows
-                .iter()
-                .filter(|row| row.1 == format!("category-{category}"))
-                .cloned()
-                .collect();
+            let of_category: Vec<_> =
+                rows.iter().filter(|row| row.1 == format!("category-{category}")).cloned().collect();
             let sizes = sizes(&of_category, &assigned);
             let expected = [(Split::Train, 24), (Split::Validation, 3), (Split::Test, 3)];
             assert_eq!(sizes, BTreeMap::from(expected), "category {category}");

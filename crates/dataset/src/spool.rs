@@ -31,19 +31,12 @@ impl Spool {
     /// An empty spool in a folder.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(failed("write to", folder))?;
-        Ok(Self {
-            file: BufWriter::new(file),
-            folder: folder.to_owned(),
-            length: 0,
-            places: Vec::new(),
-        })
+        Ok(Self { file: BufWriter::new(file), folder: folder.to_owned(), length: 0, places: Vec::new() })
     }
 
     pub(crate) fn push(&mut self, row: &Waiting) -> Result<()> {
         let json = serde_json::to_vec(row).expect("a row is plain data with string keys");
-        self.file
-            .write_all(&json)
-            .map_err(failed("write to", &self.folder))?;
+        self.file.write_all(&json).map_err(failed("write to", &self.folder))?;
         let rollout = &row.header.rollout;
         self.places.push(Place {
             key: (
@@ -78,9 +71,6 @@ impl Spool {
         file.seek(SeekFrom::Start(place.offset))
             .and_then(|_| file.take(place.length).read_to_end(&mut json))
             .map_err(failed("read from", &self.folder))?;
-        serde_json::from_slice(&json).map_err(|source| Error::Parse {
-            path: self.folder.clone(),
-            source,
-        })
+        serde_json::from_slice(&json).map_err(|source| Error::Parse { path: self.folder.clone(), source })
     }
 }

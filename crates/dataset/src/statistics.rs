@@ -54,14 +54,8 @@ impl Statistics {
         count(&mut self.llms, header.llm_model());
         count(&mut self.scaffolds, &header.rollout.scaffold);
         count(&mut self.provenances, header.provenance.as_str());
-        header
-            .languages
-            .iter()
-            .for_each(|language| count(&mut self.languages, language));
-        header
-            .skills
-            .iter()
-            .for_each(|skill| count(&mut self.skills, skill));
+        header.languages.iter().for_each(|language| count(&mut self.languages, language));
+        header.skills.iter().for_each(|skill| count(&mut self.skills, skill));
         self.usage += summary.usage;
         self.cost += summary.cost.unwrap_or_default();
         self.with_cost += u64::from(summary.cost.is_some());
@@ -153,11 +147,7 @@ mod tests {
     #[test]
     fn balance_is_one_for_equal_shares_and_falls_when_one_value_dominates() {
         let counted = |counts: &[u64]| -> Counted {
-            counts
-                .iter()
-                .enumerate()
-                .map(|(index, count)| (index.to_string(), *count))
-                .collect()
+            counts.iter().enumerate().map(|(index, count)| (index.to_string(), *count)).collect()
         };
         assert!((balance(&counted(&[5, 5, 5, 5])) - 1.0).abs() < 1e-6);
         let skewed = balance(&counted(&[97, 1, 1, 1]));
@@ -172,10 +162,7 @@ mod tests {
             ..Statistics::default()
         };
         let lengths = statistics.lengths();
-        assert_eq!(
-            (lengths.min, lengths.p10, lengths.p50, lengths.p90, lengths.max),
-            (1, 1, 5, 9, 10)
-        );
+        assert_eq!((lengths.min, lengths.p10, lengths.p50, lengths.p90, lengths.max), (1, 1, 5, 9, 10));
         assert_eq!(lengths.p99, 10);
     }
 }

@@ -16,24 +16,15 @@ pub fn stats(folder: &Path) -> Result<Metadata> {
     }
     let path = folder.join(metadata::FILE);
     let bytes = fs::read(&path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Error::NoDataset {
-            path: folder.to_owned(),
-        },
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+            Error::NoDataset { path: folder.to_owned() }
+        }
         _ => failed("read", &path)(source),
     })?;
-    let parse = |source| Error::Parse {
-        path: path.clone(),
-        source,
-    };
-    let Version {
-        schema_version: found,
-    } = serde_json::from_slice(&bytes).map_err(parse)?;
+    let parse = |source| Error::Parse { path: path.clone(), source };
+    let Version { schema_version: found } = serde_json::from_slice(&bytes).map_err(parse)?;
     if found > SCHEMA_VERSION {
-        return Err(Error::Newer {
-            path,
-            found,
-            known: SCHEMA_VERSION,
-        });
+        return Err(Error::Newer { path, found, known: SCHEMA_VERSION });
     }
     let metadata: Metadata = serde_json::from_slice(&bytes).map_err(parse)?;
     for file in &metadata.files {
@@ -44,10 +35,7 @@ pub fn stats(folder: &Path) -> Result<Metadata> {
 
 fn verify(folder: &Path, file: &FileInfo) -> Result<()> {
     let path = folder.join(&file.path);
-    let damaged = |problem: String| Error::Damaged {
-        path: path.clone(),
-        problem,
-    };
+    let damaged = |problem: String| Error::Damaged { path: path.clone(), problem };
     let found = match digest_of(&path) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Err(damaged("it is missing".to_owned()));

@@ -53,9 +53,7 @@ impl TableWriter {
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_content_defined_chunking(Some(CdcOptions::default()))
             .build();
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let file = File::create(path).map_err(failed("create", path))?;
         let writer = ArrowWriter::try_new_with_options(file, columns::schema(), options)
             .map_err(parquet_failed("write", path))?;
@@ -83,15 +81,9 @@ impl TableWriter {
     /// Ends the file and makes it durable.
     pub(crate) fn finish(mut self) -> Result<Written> {
         self.write_pending()?;
-        let file = self
-            .writer
-            .into_inner()
-            .map_err(parquet_failed("write", &self.path))?;
+        let file = self.writer.into_inner().map_err(parquet_failed("write", &self.path))?;
         file.sync_all().map_err(failed("sync", &self.path))?;
-        Ok(Written {
-            rows: self.rows,
-            memory_bytes: self.memory_bytes,
-        })
+        Ok(Written { rows: self.rows, memory_bytes: self.memory_bytes })
     }
 
     fn write_pending(&mut self) -> Result<()> {
@@ -99,16 +91,10 @@ impl TableWriter {
             return Ok(());
         }
         let batch = columns::batch(&self.pending);
-        self.memory_bytes += batch
-            .columns()
-            .iter()
-            .map(|column| loaded_bytes(column))
-            .sum::<u64>();
+        self.memory_bytes += batch.columns().iter().map(|column| loaded_bytes(column)).sum::<u64>();
         self.pending.clear();
         self.pending_bytes = 0;
-        self.writer
-            .write(&batch)
-            .map_err(parquet_failed("write", &self.path))
+        self.writer.write(&batch).map_err(parquet_failed("write", &self.path))
     }
 }
 
@@ -117,20 +103,11 @@ impl TableWriter {
 fn loaded_bytes(array: &dyn Array) -> u64 {
     let bits = |count: usize| count.div_ceil(8) as u64;
     let offsets = 4 * array.len() as u64;
-    let missing = if array.null_count() > 0 {
-        bits(array.len())
-    } else {
-        0
-    };
+    let missing = if array.null_count() > 0 { bits(array.len()) } else { 0 };
     match array.data_type() {
         DataType::Utf8 => missing + offsets + array.as_string::<i32>().value_data().len() as u64,
         DataType::List(_) => missing + offsets + loaded_bytes(array.as_list::<i32>().values()),
-        DataType::Struct(_) => array
-            .as_struct()
-            .columns()
-            .iter()
-            .map(|column| loaded_bytes(column))
-            .sum(),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| loaded_bytes(column)).sum(),
         DataType::Boolean => missing + bits(array.len()),
         number => {
             let width = number.primitive_width().unwrap_or(0) * array.len();

@@ -12,11 +12,8 @@ use trajforge_dataset::{DatasetBuilder, Error, Metadata, Row, Settings, Split, S
 use trajforge_schema::sample::Sample;
 use trajforge_schema::{Difficulty, DropReason, Provenance, Rate, Tally};
 
-const TEMPLATES: [&str; 3] = [
-    "python-debugging/lost-update",
-    "git-forensics/lost-commit",
-    "databases/slow-query",
-];
+const TEMPLATES: [&str; 3] =
+    ["python-debugging/lost-update", "git-forensics/lost-commit", "databases/slow-query"];
 
 fn settings() -> Settings {
     Settings {
@@ -34,10 +31,7 @@ fn row(sample: &Sample) -> Row {
         messages.push(json!({"role": "user", "content": trajectory.header.instruction}));
     }
     for step in &trajectory.steps {
-        let id = step
-            .tool_call_id
-            .clone()
-            .unwrap_or_else(|| format!("call_{}", step.step));
+        let id = step.tool_call_id.clone().unwrap_or_else(|| format!("call_{}", step.step));
         let turn = trajectory.turns.iter().find(|turn| Some(turn.turn) == step.turn);
         messages.push(turn.map_or_else(
             || {
@@ -49,11 +43,7 @@ fn row(sample: &Sample) -> Row {
         messages.push(json!({"role": "tool", "tool_call_id": id, "content": step.observation.text}));
     }
     let tools = trajectory.header.tools.clone();
-    Row {
-        trajectory,
-        messages,
-        tools,
-    }
+    Row { trajectory, messages, tools }
 }
 
 /// Three templates, ten seeds each: an oracle's and a model's trajectory of every task.
@@ -62,30 +52,16 @@ fn rows() -> Vec<Row> {
     for template in TEMPLATES {
         for seed in 0..10 {
             let steps = 3 + u32::try_from(seed).unwrap() * 2;
-            rows.push(row(&Sample {
-                template,
-                seed,
-                steps,
-                ..Sample::oracle()
-            }));
+            rows.push(row(&Sample { template, seed, steps, ..Sample::oracle() }));
             let reward = if seed % 4 == 3 { 0.5 } else { 1.0 };
-            rows.push(row(&Sample {
-                template,
-                seed,
-                steps: steps + 1,
-                reward,
-                ..Sample::default()
-            }));
+            rows.push(row(&Sample { template, seed, steps: steps + 1, reward, ..Sample::default() }));
         }
     }
     rows
 }
 
 fn tally(kept: u64) -> Tally {
-    let rate = Rate {
-        rollouts: kept,
-        successes: kept / 2,
-    };
+    let rate = Rate { rollouts: kept, successes: kept / 2 };
     Tally {
         submitted: kept + 3,
         kept,
@@ -121,10 +97,7 @@ fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn relative(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = files_in(folder);
-    files
-        .into_iter()
-        .map(|(path, bytes)| (path.strip_prefix(folder).unwrap().to_owned(), bytes))
-        .collect()
+    files.into_iter().map(|(path, bytes)| (path.strip_prefix(folder).unwrap().to_owned(), bytes)).collect()
 }
 
 #[test]
@@ -148,11 +121,7 @@ fn the_same_trajectories_in_any_order_give_the_same_bytes() {
         "validation.parquet",
     ];
     assert_eq!(names, expected.map(PathBuf::from));
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        2,
-        "a draft was left behind"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "a draft was left behind");
 }
 
 /// It stays in the target folder: `tests/python/check_dataset.py` can be tried on it.
@@ -165,27 +134,14 @@ fn a_dataset_is_read_back_as_it_was_built() {
     let built = build(&folder, rows(), settings()).unwrap();
     assert_eq!(stats(&folder).unwrap(), built);
     assert_eq!((built.total_trajectories, built.total_tasks), (60, 30));
-    let counts: Vec<_> = built
-        .splits
-        .iter()
-        .map(|(split, info)| (*split, info.trajectories, info.clusters))
-        .collect();
-    assert_eq!(
-        counts,
-        [
-            (Split::Train, 48, 24),
-            (Split::Validation, 6, 3),
-            (Split::Test, 6, 3)
-        ]
-    );
+    let counts: Vec<_> =
+        built.splits.iter().map(|(split, info)| (*split, info.trajectories, info.clusters)).collect();
+    assert_eq!(counts, [(Split::Train, 48, 24), (Split::Validation, 6, 3), (Split::Test, 6, 3)]);
     assert_eq!(
         built.llm_distribution,
         BTreeMap::from([("oracle".to_owned(), 30), ("small-model".to_owned(), 30)])
     );
-    assert_eq!(
-        built.raw.submitted,
-        built.raw.kept + built.raw.dropped.values().sum::<u64>()
-    );
+    assert_eq!(built.raw.submitted, built.raw.kept + built.raw.dropped.values().sum::<u64>());
     assert!((built.success_rate - 0.9).abs() < 1e-12);
     assert_eq!(built.last_rollout_at, "2026-01-02T03:05:05Z");
 }
@@ -202,11 +158,8 @@ fn the_card_looks_like_this() {
 fn the_columns_are_these() {
     let folder = TempDir::new().unwrap();
     let metadata = build(&folder.path().join("out"), rows(), settings()).unwrap();
-    let columns: Vec<String> = metadata
-        .schema
-        .iter()
-        .map(|column| format!("{}: {}", column.name, column.kind))
-        .collect();
+    let columns: Vec<String> =
+        metadata.schema.iter().map(|column| format!("{}: {}", column.name, column.kind)).collect();
     insta::assert_snapshot!("columns", columns.join("\n"));
 }
 
@@ -228,16 +181,10 @@ fn whatever_stops_a_build_leaves_nothing_behind() {
     let out = folder.path().join("out");
     assert!(matches!(build(&out, Vec::new(), settings()), Err(Error::Empty)));
     let two_tasks = rows().into_iter().take(4).collect();
-    assert!(matches!(
-        build(&out, two_tasks, settings()),
-        Err(Error::TooFewClusters { found: 2 })
-    ));
+    assert!(matches!(build(&out, two_tasks, settings()), Err(Error::TooFewClusters { found: 2 })));
     let mut unfinished = row(&Sample::default());
     unfinished.trajectory.summary = None;
-    assert!(matches!(
-        build(&out, vec![unfinished], settings()),
-        Err(Error::Unfinished { .. })
-    ));
+    assert!(matches!(build(&out, vec![unfinished], settings()), Err(Error::Unfinished { .. })));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -245,10 +192,7 @@ fn whatever_stops_a_build_leaves_nothing_behind() {
 fn everything_can_be_for_training() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out");
-    let all_train = Settings {
-        split: SplitPolicy::AllTrain,
-        ..settings()
-    };
+    let all_train = Settings { split: SplitPolicy::AllTrain, ..settings() };
     let metadata = build(&out, vec![row(&Sample::default())], all_train).unwrap();
     assert_eq!(metadata.splits.len(), 1);
     assert_eq!(stats(&out).unwrap().files.len(), 1);
@@ -275,11 +219,7 @@ fn a_changed_or_missing_file_is_found() {
 fn what_a_program_played_is_said_in_the_card() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out");
-    let simulated = |seed| Sample {
-        seed,
-        provenance: Provenance::Simulated,
-        ..Sample::default()
-    };
+    let simulated = |seed| Sample { seed, provenance: Provenance::Simulated, ..Sample::default() };
     let rows = (0..5).map(|seed| row(&simulated(seed))).collect();
     build(&out, rows, settings()).unwrap();
     let card = fs::read_to_string(out.join("README.md")).unwrap();

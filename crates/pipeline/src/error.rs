@@ -33,6 +33,12 @@ pub enum Error {
         /// The seed.
         seed: u64,
     },
+    /// A model without a price.
+    #[error("the price of the model {model} is unknown")]
+    Unpriced {
+        /// Its name.
+        model: String,
+    },
     /// Seeds that can't be read.
     #[error("{text:?} is no list of seeds")]
     Seeds {
@@ -144,23 +150,24 @@ impl Error {
             | Self::UnknownRollout { .. }
             | Self::NoRecord { .. }
             | Self::Router(Router::UnknownModel { .. }) => Code::Tf102,
-            Self::Template(Template::OutputExists(_)) | Self::Trajectory(Trajectory::RunExists { .. }) => Code::Tf103,
+            Self::Template(Template::OutputExists(_)) | Self::Trajectory(Trajectory::RunExists { .. }) => {
+                Code::Tf103
+            }
             Self::Trajectory(Trajectory::NoRun { .. }) => Code::Tf104,
             Self::Trajectory(Trajectory::Locked { .. }) => Code::Tf105,
             Self::Trajectory(Trajectory::Io { source, .. }) | Self::Template(Template::Io { source, .. }) => {
                 of_io(source)
             }
-            Self::Trajectory(_) => Code::Tf106,
             Self::Scheduler(
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
             | Self::Seeds { .. } => Code::Tf107,
-            Self::Scheduler(_) => Code::Tf106,
+            Self::Trajectory(_) | Self::Scheduler(_) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
             Self::Router(Router::Request { .. } | Router::Client(_)) => Code::Tf301,
-            Self::Router(_) => Code::Tf302,
+            Self::Router(_) | Self::Unpriced { .. } => Code::Tf302,
             Self::Interrupted => Code::Tf401,
         }
     }
@@ -176,6 +183,9 @@ impl Error {
             Self::Stopped(failure) => Some(of_stop(failure).to_owned()),
             Self::TemplateChanged { .. } => {
                 Some("put the template back as it was, or raise its version and start a new run".to_owned())
+            }
+            Self::Unpriced { .. } => {
+                Some("put a price into its entry, give --price INPUT,OUTPUT, or --allow-unpriced".to_owned())
             }
             Self::Seeds { .. } => Some("write 0..10 (0 to 9), 0..=9, or 1,4,7".to_owned()),
             Self::UnknownScaffold { .. } => Some("the scaffolds are oracle, nop and tools".to_owned()),
@@ -211,10 +221,18 @@ fn of_io(error: &std::io::Error) -> Code {
 
 fn of_stop(failure: &Failure) -> &'static str {
     match of_failure(failure.code) {
-        Code::Tf201 => "start Docker, then go on with `trajforge run --resume`; nothing that was finished is lost",
-        Code::Tf202 => "`trajforge doctor` says why the image can't be made; then go on with `trajforge run --resume`",
+        Code::Tf201 => {
+            "start Docker, then go on with `trajforge run --resume`; nothing that was finished is lost"
+        }
+        Code::Tf202 => {
+            "`trajforge doctor` says why the image can't be made; then go on with `trajforge run --resume`"
+        }
         Code::Tf203 => "make room on the disk, then go on with `trajforge run --resume`",
-        Code::Tf301 => "is the endpoint running, and are base URL, model name and key right? then `trajforge run --resume`",
-        _ => "`trajforge doctor` shows whether this machine is well; then go on with `trajforge run --resume`",
+        Code::Tf301 => {
+            "is the endpoint running, and are base URL, model name and key right? then `trajforge run --resume`"
+        }
+        _ => {
+            "`trajforge doctor` shows whether this machine is well; then go on with `trajforge run --resume`"
+        }
     }
 }

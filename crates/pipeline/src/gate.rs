@@ -74,13 +74,25 @@ pub struct PlayReport {
     pub failing: Vec<String>,
 }
 
+/// Hears of each play as it ends: the template's id, and what came of it.
+pub type OnPlay<'a> = &'a (dyn Fn(&str, &PlayReport) + Sync);
+
+/// What every play of a check needs.
+struct Gate<'a> {
+    world: &'a World,
+    workers: usize,
+    cancel: &'a CancellationToken,
+    on_play: OnPlay<'a>,
+}
+
 /// Checks templates; `on_play` hears of each play as it ends.
 pub async fn check(
     world: &World,
     order: &GateOrder,
     cancel: &CancellationToken,
-    on_play: &(dyn Fn(&str, &PlayReport) + Sync),
+    on_play: OnPlay<'_>,
 ) -> Result<GateReport, Error> {
+    let gate = Gate { world, workers: order.workers.max(1), cancel, on_play };
     let templates = order.templates.templates(&world.library()?)?;
     let mut reports = Vec::new();
     let mut members = Vec::new();
@@ -93,7 +105,7 @@ pub async fn check(
             plays: Vec::new(),
         };
         if !order.render_only {
-            in_containers(world, order, cancel, (template, &tasks), &mut report, on_play).await?;
+            gate.in_containers(template, &tasks, &mut report).await?;
         }
         members.extend(tasks.into_iter().next());
         reports.push(report);
@@ -103,35 +115,38 @@ pub async fn check(
     Ok(GateReport { templates: reports, balance: balance(&templates), near_copies, most_similar, passed })
 }
 
-async fn in_containers(
-    world: &World,
-    order: &GateOrder,
-    cancel: &CancellationToken,
-    (template, tasks): (&Template, &[Task]),
-    report: &mut TemplateReport,
-    on_play: &(dyn Fn(&str, &PlayReport) + Sync),
-) -> Result<(), Error> {
-    let names = BTreeSet::from([template.definition.environment.image.clone()]);
-    let images = world.images(names).await?;
-    let image = images.values().next().map(String::as_str).unwrap_or_default();
-    let parts = tasks.iter().flat_map(|task| parts(task, tasks).into_iter().map(move |part| (task, part)));
-    let plays = parts.map(|(task, part)| async move { (task, play(world, cancel, image, task, part).await) });
-    let mut plays = stream::iter(plays).buffer_unordered(order.workers.max(1));
-    let mut played = Vec::new();
-    while let Some((task, one)) = plays.next().await {
-        let one = one?;
-        let row = row(task, &one);
-        on_play(&report.id, &row);
-        report.plays.push(row);
-        played.push((task, one));
+impl Gate<'_> {
+    async fn in_containers(
+        &self,
+        template: &Template,
+        tasks: &[Task],
+        report: &mut TemplateReport,
+    ) -> Result<(), Error> {
+        let Self { world, cancel, .. } = self;
+        let names = BTreeSet::from([template.definition.environment.image.clone()]);
+        let images = world.images(names).await?;
+        let image = images.values().next().map(String::as_str).unwrap_or_default();
+        let parts =
+            tasks.iter().flat_map(|task| parts(task, tasks).into_iter().map(move |part| (task, part)));
+        let plays =
+            parts.map(|(task, part)| async move { (task, play(world, cancel, image, task, part).await) });
+        let mut plays = stream::iter(plays).buffer_unordered(self.workers);
+        let mut played = Vec::new();
+        while let Some((task, one)) = plays.next().await {
+            let one = one?;
+            let row = row(task, &one);
+            (self.on_play)(&report.id, &row);
+            report.plays.push(row);
+            played.push((task, one));
+        }
+        report.plays.sort_by(|a, b| (a.seed, &a.part).cmp(&(b.seed, &b.part)));
+        for (task, one) in &played {
+            judge(task, one, &mut report.findings);
+        }
+        same_world(&played, &mut report.findings);
+        report.findings.sort_by(|a, b| (a.rule, &a.detail).cmp(&(b.rule, &b.detail)));
+        Ok(())
     }
-    report.plays.sort_by(|a, b| (a.seed, &a.part).cmp(&(b.seed, &b.part)));
-    for (task, one) in &played {
-        judge(task, one, &mut report.findings);
-    }
-    same_world(&played, &mut report.findings);
-    report.findings.sort_by(|a, b| (a.rule, &a.detail).cmp(&(b.rule, &b.detail)));
-    Ok(())
 }
 
 /// Everything that is played on one member.
@@ -237,7 +252,8 @@ fn same_world(played: &[(&Task, Played<'_>)], findings: &mut Vec<Finding>) {
         let Some((_, other)) = played.iter().find(|(other, _)| other.seed == task.seed) else { continue };
         let differing = one.differing_paths(other);
         if !differing.is_empty() {
-            let detail = format!("seed {}: the setup makes {} differently each time", task.seed, differing.join(", "));
+            let detail =
+                format!("seed {}: the setup makes {} differently each time", task.seed, differing.join(", "));
             let finding = Finding { rule: "same-bytes", detail };
             if !findings.contains(&finding) {
                 findings.push(finding);

@@ -2,12 +2,14 @@
 
 mod error;
 pub mod gate;
+mod look;
 pub mod run;
 mod tasks;
 mod worker;
 mod world;
 
 pub use error::{Code, Error};
+pub use look::{recorded, run_status};
 pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
 pub use world::{Events, Folders, World};

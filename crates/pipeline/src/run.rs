@@ -9,7 +9,9 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use trajforge_router::Model;
-use trajforge_scheduler::{Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue};
+use trajforge_scheduler::{
+    Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue,
+};
 use trajforge_schema::{Event, RunName, RunPlan, Seed, WIRE_VERSION};
 use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;

@@ -49,20 +49,17 @@ impl<'a> Worker<'a> {
         let queue = &self.running.queue;
         while !self.running.cancel.is_cancelled() {
             let now = self.running.world.clock.now();
-            match queue.lease(&self.name, now, LEASE_TIME).await? {
-                Some(lease) => {
-                    if let Err(error) = self.settle(&lease).await {
-                        self.stop_run(error);
-                    }
+            if let Some(lease) = queue.lease(&self.name, now, LEASE_TIME).await? {
+                if let Err(error) = self.settle(&lease).await {
+                    self.stop_run(error);
                 }
-                None => {
-                    let counts = queue.counts(now).await?;
-                    if counts.finished() == counts.planned {
-                        break;
-                    }
-                    tokio::time::sleep(IDLE).await;
-                }
+                continue;
             }
+            let counts = queue.counts(now).await?;
+            if counts.finished() == counts.planned {
+                break;
+            }
+            tokio::time::sleep(IDLE).await;
         }
         Ok(())
     }
@@ -123,8 +120,7 @@ impl<'a> Worker<'a> {
         let mut scaffold = self.scaffold(spec, &task)?;
         let mut journal = Journal { writer: running.store.begin(&spec.id)?, running, spec };
         let attempt = Attempt { task: &task, rollout: spec, run: &running.store.plan().name, image };
-        let rollout =
-            Rollout { sandboxes: &*running.world.sandboxes, clock: &*running.world.clock, cancel };
+        let rollout = Rollout { sandboxes: &*running.world.sandboxes, clock: &*running.world.clock, cancel };
         match rollout.run(&attempt, &mut *scaffold, &mut journal).await {
             Ok(finished) => {
                 journal.writer.finish()?;
@@ -167,7 +163,12 @@ impl<'a> Worker<'a> {
     }
 
     /// A try that failed outside the agent's work: again later, or the end of the run, or recorded as it is.
-    async fn failed(&self, lease: &Lease, failure: Failure, finished: Option<&Finished>) -> Result<(), Error> {
+    async fn failed(
+        &self,
+        lease: &Lease,
+        failure: Failure,
+        finished: Option<&Finished>,
+    ) -> Result<(), Error> {
         let running = self.running;
         if self.stops_all(&lease.spec, &failure) {
             self.give_back(lease).await?;

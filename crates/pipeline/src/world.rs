@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trajforge_router::{Catalog, Model, OpenaiChat, Secret};
-use trajforge_sandbox::Sandboxes;
+use trajforge_sandbox::{Docker, Sandboxes};
 use trajforge_schema::{Clock, Event};
 use trajforge_template::Library;
 
@@ -44,6 +44,18 @@ pub struct World {
 }
 
 impl World {
+    /// Connects to the container engine and reads the models' entries.
+    pub async fn open(
+        folders: Folders,
+        key: fn(&str) -> Option<Secret>,
+        clock: Arc<dyn Clock>,
+        events: Events,
+    ) -> Result<Self, Error> {
+        let catalog = Catalog::read(&folders.models)?;
+        let docker = Arc::new(Docker::connect(None, &folders.cache).await?);
+        Ok(Self { folders, sandboxes: docker, catalog, key, clock, events })
+    }
+
     /// The templates there are.
     pub fn library(&self) -> Result<Library, Error> {
         Ok(Library::open(&self.folders.templates)?)

@@ -39,15 +39,8 @@ fn folder() -> String {
 impl<'a> Milestones<'a> {
     /// None of them reached.
     pub(crate) fn new(milestones: &'a [Milestone]) -> Self {
-        let reached = milestones
-            .iter()
-            .map(|milestone| (milestone.name.clone(), false))
-            .collect();
-        Self {
-            all: milestones,
-            reached,
-            weight: milestones.iter().map(|milestone| milestone.weight).sum(),
-        }
+        let reached = milestones.iter().map(|milestone| (milestone.name.clone(), false)).collect();
+        Self { all: milestones, reached, weight: milestones.iter().map(|milestone| milestone.weight).sum() }
     }
 
     /// Looks at those that were not reached before; gives the names of those that are now.
@@ -61,9 +54,7 @@ impl<'a> Milestones<'a> {
                 continue;
             }
             let script = format!("{}/{index}.sh", folder());
-            let look = Exec::argv(["bash".to_owned(), script])
-                .as_root()
-                .within(LOOK_TIME);
+            let look = Exec::argv(["bash".to_owned(), script]).as_root().within(LOOK_TIME);
             if sandbox.exec(look).await?.succeeded() {
                 newly.push(milestone.name.clone());
             }
@@ -76,16 +67,9 @@ impl<'a> Milestones<'a> {
 
     /// The credit of some milestones: their share of all milestones' weight, times [`SHARE`](Self::SHARE).
     pub(crate) fn credit(&self, names: &[String]) -> f64 {
-        let reached = self
-            .all
-            .iter()
-            .filter(|milestone| names.contains(&milestone.name));
+        let reached = self.all.iter().filter(|milestone| names.contains(&milestone.name));
         let weight: f64 = reached.map(|milestone| milestone.weight).sum();
-        if weight == 0.0 {
-            0.0
-        } else {
-            Self::SHARE * weight / self.weight
-        }
+        if weight == 0.0 { 0.0 } else { Self::SHARE * weight / self.weight }
     }
 
     /// Which have been reached.

@@ -24,21 +24,13 @@ pub(crate) async fn perform(
     most: Duration,
 ) -> Result<Performed, trajforge_sandbox::Error> {
     let shown = match action {
-        Action::Bash {
-            command,
-            timeout_seconds,
-        } => {
+        Action::Bash { command, timeout_seconds } => {
             let time = timeout_seconds.map_or(most, Duration::from_secs).min(most);
             return Ok(of_shell(&sandbox.shell(SESSION, command, time).await?, time));
         }
         Action::Read { path, offset, limit } => sandbox.read(SESSION, path, *offset, *limit).await?,
         Action::Write { path, content } => sandbox.write(SESSION, path, content).await?,
-        Action::Edit {
-            path,
-            old,
-            new,
-            occurrence,
-        } => {
+        Action::Edit { path, old, new, occurrence } => {
             let edit = Edit {
                 session: SESSION.to_owned(),
                 path: path.clone(),
@@ -54,21 +46,9 @@ pub(crate) async fn perform(
         Action::Submit { .. } => text("Submitted.", false),
         Action::Invalid { tool, problem, .. } => text(&format!("{tool}: {problem}"), true),
     };
-    let Shown {
-        text,
-        is_error,
-        cut_bytes,
-    } = shown;
-    let observation = Observation {
-        text,
-        exit_code: None,
-        is_error,
-        truncated_bytes: cut_bytes,
-    };
-    Ok(Performed {
-        observation,
-        cwd: None,
-    })
+    let Shown { text, is_error, cut_bytes } = shown;
+    let observation = Observation { text, exit_code: None, is_error, truncated_bytes: cut_bytes };
+    Ok(Performed { observation, cwd: None })
 }
 
 fn of_shell(ran: &Ran, time: Duration) -> Performed {
@@ -80,10 +60,7 @@ fn of_shell(ran: &Ran, time: Duration) -> Performed {
         text.push_str(&line);
     };
     if ran.timed_out {
-        note(format!(
-            "[interrupted after {} s: the command did not end]",
-            time.as_secs()
-        ));
+        note(format!("[interrupted after {} s: the command did not end]", time.as_secs()));
     }
     if !ran.timed_out && ran.exit_code != 0 {
         note(format!("[exit code {}]", ran.exit_code));
@@ -100,16 +77,9 @@ fn of_shell(ran: &Ran, time: Duration) -> Performed {
         is_error: !ran.succeeded(),
         truncated_bytes: ran.output.cut_bytes,
     };
-    Performed {
-        observation,
-        cwd: Some(ran.cwd.clone()).filter(|cwd| !cwd.is_empty()),
-    }
+    Performed { observation, cwd: Some(ran.cwd.clone()).filter(|cwd| !cwd.is_empty()) }
 }
 
 fn text(text: &str, is_error: bool) -> Shown {
-    Shown {
-        text: text.to_owned(),
-        is_error,
-        cut_bytes: 0,
-    }
+    Shown { text: text.to_owned(), is_error, cut_bytes: 0 }
 }

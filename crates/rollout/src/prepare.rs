@@ -30,9 +30,7 @@ async fn set_up(sandbox: &dyn Sandbox, task: &Task) -> Result<(), Failure> {
     let environment = &task.environment;
     lay(sandbox, SETUP_FOLDER, Owner::Root, &task.setup_files).await?;
     for command in &environment.setup {
-        let ran = sandbox
-            .exec(Exec::bash(command).as_root().within(SETUP_TIME))
-            .await?;
+        let ran = sandbox.exec(Exec::bash(command).as_root().within(SETUP_TIME)).await?;
         if !ran.succeeded() {
             let message = format!(
                 "setup `{}` ended with {}: {}",
@@ -66,9 +64,7 @@ pub(crate) async fn start(sandbox: &dyn Sandbox, service: &trajforge_schema::Ser
     if started.ready {
         return Ok(());
     }
-    let end = started
-        .exit_code
-        .map_or("it still runs".to_owned(), |code| format!("it ended with {code}"));
+    let end = started.exit_code.map_or("it still runs".to_owned(), |code| format!("it ended with {code}"));
     let message = format!(
         "the service {} was not ready after {} ms ({end}): {}",
         service.name,
@@ -85,11 +81,8 @@ pub(crate) async fn lay(
     owner: Owner,
     files: &[TaskFile],
 ) -> Result<(), Failure> {
-    let file = |file: &TaskFile| File {
-        path: file.path.clone(),
-        mode: file.mode,
-        content: file.content.0.clone(),
-    };
+    let file =
+        |file: &TaskFile| File { path: file.path.clone(), mode: file.mode, content: file.content.0.clone() };
     let files: Vec<File> = files.iter().map(file).collect();
     sandbox.put(folder, owner, &files).await?;
     Ok(())

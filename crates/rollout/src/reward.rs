@@ -15,21 +15,10 @@ pub(crate) fn of(task: &Task, results: &[CheckResult], reached: &BTreeMap<String
     let share = |kind: CheckKind| {
         let of_kind = || checks.iter().filter(move |check| check.kind == kind);
         let all: f64 = of_kind().map(|check| check.weight).sum();
-        let held: f64 = of_kind()
-            .filter(|check| passed(&check.name))
-            .map(|check| check.weight)
-            .sum();
-        if of_kind().next().is_none() {
-            None
-        } else {
-            Some(if held >= all { 1.0 } else { held / all })
-        }
+        let held = of_kind().filter(|check| passed(&check.name)).fold(0.0, |sum, check| sum + check.weight);
+        if of_kind().next().is_none() { None } else { Some(if held >= all { 1.0 } else { held / all }) }
     };
-    let guards = if results.is_empty() {
-        0.0
-    } else {
-        share(CheckKind::Guard).unwrap_or(1.0)
-    };
+    let guards = if results.is_empty() { 0.0 } else { share(CheckKind::Guard).unwrap_or(1.0) };
     let total = share(CheckKind::Goal).unwrap_or(0.0) * guards;
     let value = |holds: bool| if holds { 1.0 } else { 0.0 };
     let mut components: Vec<RewardComponent> = checks

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trajforge_sandbox::{Sandbox, SandboxExt as _, Sandboxes};
 use trajforge_schema::{
-    Action, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record, RolloutSpec, RunName,
-    State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
+    Action, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record,
+    RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
 };
 
 use crate::error::{Error, Stop};
@@ -82,7 +82,8 @@ impl Rollout<'_> {
             return Err(Error::Cancelled);
         }
         let spec = verify::sandbox_spec(attempt).map_err(Error::Failed)?;
-        let sandbox = self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?;
+        let sandbox =
+            self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?;
         let finished = self.attempt(attempt, &*sandbox, scaffold, recorder).await;
         if let Err(error) = sandbox.stop().await {
             tracing::warn!(rollout = %attempt.rollout.id, "the sandbox could not be stopped: {error}");
@@ -110,10 +111,7 @@ impl Rollout<'_> {
             sandbox,
             milestones: Milestones::new(&task.milestones),
             recorder,
-            state: State {
-                cwd: task.environment.workspace.clone(),
-                files: first,
-            },
+            state: State { cwd: task.environment.workspace.clone(), files: first },
             manifest,
             steps: 0,
             credited: 0.0,
@@ -129,13 +127,8 @@ impl Rollout<'_> {
         let execution_seconds = clock.elapsed().as_secs_f64();
         let verified = self.verify(attempt, sandbox, &mut ending).await?;
         let summary = episode.summary(ending, verified, execution_seconds, self.clock.now());
-        episode
-            .recorder
-            .record(&Record::Summary(Box::new(summary.clone())))?;
-        Ok(Finished {
-            summary,
-            steps: episode.steps,
-        })
+        episode.recorder.record(&Record::Summary(Box::new(summary.clone())))?;
+        Ok(Finished { summary, steps: episode.steps })
     }
 
     /// Judges the final state, unless a failure left nothing that could be judged.
@@ -182,11 +175,7 @@ impl Episode<'_> {
             let Ok(decision) = decided else {
                 return Ok(Ending::LimitReached { limit: Limit::Time });
             };
-            let Decision {
-                turn,
-                intents,
-                ending,
-            } = decision?;
+            let Decision { turn, intents, ending } = decision?;
             if let Some(turn) = turn {
                 self.usage += turn.usage;
                 self.cost = self.cost.zip(turn.cost).map(|(sum, cost)| sum + cost);
@@ -214,27 +203,13 @@ impl Episode<'_> {
 
     /// One step: act, look at what changed, credit milestones, record.
     async fn step(&mut self, intent: Intent) -> Result<Seen, Stop> {
-        let Intent {
-            action,
-            reasoning,
-            turn,
-            tool_call_id,
-        } = intent;
+        let Intent { action, reasoning, turn, tool_call_id } = intent;
         let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
         let left = self.deadline.saturating_duration_since(Instant::now());
         let before = Instant::now();
-        let performed = perform(
-            self.sandbox,
-            &action,
-            most.min(left).max(Duration::from_millis(1)),
-        )
-        .await?;
+        let performed = perform(self.sandbox, &action, most.min(left).max(Duration::from_millis(1))).await?;
         let seconds = before.elapsed().as_secs_f64();
-        let files = if action.may_change_state() {
-            self.sandbox.delta().await?
-        } else {
-            Delta::default()
-        };
+        let files = if action.may_change_state() { self.sandbox.delta().await? } else { Delta::default() };
         let milestones = if files.is_empty() && !self.looks_beyond_files() {
             Vec::new()
         } else {
@@ -246,10 +221,7 @@ impl Episode<'_> {
         self.manifest.apply(&files);
         let cwd = performed.cwd.unwrap_or_else(|| self.state.cwd.clone());
         let state = std::mem::replace(&mut self.state, State { cwd, files });
-        let seen = Seen {
-            tool_call_id: tool_call_id.clone(),
-            observation: performed.observation.clone(),
-        };
+        let seen = Seen { tool_call_id: tool_call_id.clone(), observation: performed.observation.clone() };
         self.recorder.record(&Record::Step(Step {
             step: self.steps,
             state,
@@ -282,16 +254,8 @@ impl Episode<'_> {
         let reward = reward::of(self.attempt.task, &checks, self.milestones.reached());
         let judged = !checks.is_empty();
         Summary {
-            outcome: if judged {
-                Outcome::of_reward(reward.total)
-            } else {
-                Outcome::Error
-            },
-            settlement: if self.steps == 0 {
-                0.0
-            } else {
-                reward.total - self.credited
-            },
+            outcome: if judged { Outcome::of_reward(reward.total) } else { Outcome::Error },
+            settlement: if self.steps == 0 { 0.0 } else { reward.total - self.credited },
             ending,
             reward,
             checks,

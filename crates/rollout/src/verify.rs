@@ -61,12 +61,7 @@ pub(crate) async fn hand_over(
 /// Runs the hidden checks.
 pub(crate) async fn judge(sandbox: &dyn Sandbox, attempt: &Attempt<'_>) -> Result<Vec<CheckResult>, Failure> {
     let task = attempt.task;
-    for service in task
-        .environment
-        .services
-        .iter()
-        .filter(|service| service.in_verification)
-    {
+    for service in task.environment.services.iter().filter(|service| service.in_verification) {
         if let Err(failure) = prepare::start(sandbox, service).await {
             // What the agent left does not start: that is its failure, not the verifier's.
             return Ok(task
@@ -92,12 +87,7 @@ async fn one(sandbox: &dyn Sandbox, check: &Check, workspace: &str) -> Result<Ch
         .with_variable("WORKSPACE", workspace)
         .with_variable("PYTHONDONTWRITEBYTECODE", "1")
         .within(Duration::from_secs(check.timeout_seconds));
-    let ran = sandbox
-        .exec(Exec {
-            output_bytes: Some(OUTPUT_BYTES),
-            ..exec
-        })
-        .await?;
+    let ran = sandbox.exec(Exec { output_bytes: Some(OUTPUT_BYTES), ..exec }).await?;
     let exit_code = (!ran.timed_out).then_some(ran.exit_code);
     Ok(CheckResult {
         name: check.name.clone(),

@@ -24,10 +24,7 @@ impl Catalog {
         files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
         for file in files {
-            let wrong = |message: String| Error::Entry {
-                file: file.clone(),
-                message,
-            };
+            let wrong = |message: String| Error::Entry { file: file.clone(), message };
             let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
             let entry: ModelEntry =
                 serde_saphyr::from_str(&text).map_err(|error| wrong(error.without_snippet().to_string()))?;
@@ -43,10 +40,8 @@ impl Catalog {
 
     /// One entry.
     pub fn entry(&self, name: &str) -> Result<&ModelEntry, Error> {
-        let unknown = || Error::UnknownModel {
-            name: name.to_owned(),
-            known: self.entries.keys().cloned().collect(),
-        };
+        let unknown =
+            || Error::UnknownModel { name: name.to_owned(), known: self.entries.keys().cloned().collect() };
         self.entries.get(name).ok_or_else(unknown)
     }
 
@@ -63,11 +58,7 @@ mod tests {
     #[test]
     fn an_entry_with_a_misspelt_field_is_refused_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(
-            folder.path().join("a.yaml"),
-            "name: a\nbase_ulr: http://127.0.0.1\n",
-        )
-        .unwrap();
+        std::fs::write(folder.path().join("a.yaml"), "name: a\nbase_ulr: http://127.0.0.1\n").unwrap();
         let error = Catalog::read(folder.path()).unwrap_err().to_string();
         assert!(
             error.contains("a.yaml") && error.contains("base_ulr") && error.contains("line 2"),

@@ -56,10 +56,9 @@ impl Error {
             Self::UnknownModel { known, .. } => Some(format!("the models are {}", known.join(", "))),
             Self::Entry { .. } => Some("compare it with the entries in models/".to_owned()),
             Self::KeyMissing { variable, .. } => Some(format!("export {variable}=...")),
-            Self::Request {
-                code: FailureCode::ModelUnreachable,
-                ..
-            } => Some("is the endpoint running, and is its base URL right?".to_owned()),
+            Self::Request { code: FailureCode::ModelUnreachable, .. } => {
+                Some("is the endpoint running, and is its base URL right?".to_owned())
+            }
             Self::Client(_) | Self::Request { .. } => None,
         }
     }

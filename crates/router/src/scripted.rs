@@ -58,25 +58,16 @@ impl Scripted {
         script: impl Fn(&Value, usize) -> ScriptedReply + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::new(Shared {
-            script: Box::new(script),
-            requests: Arc::clone(&requests),
-        });
+        let shared = Arc::new(Shared { script: Box::new(script), requests: Arc::clone(&requests) });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let routes = Router::new()
-            .route("/v1/chat/completions", post(answer))
-            .with_state(shared);
+        let routes = Router::new().route("/v1/chat/completions", post(answer)).with_state(shared);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).into_future().await {
                 tracing::warn!("the scripted model ended: {error}");
             }
         });
-        Ok(Self {
-            address,
-            requests,
-            server,
-        })
+        Ok(Self { address, requests, server })
     }
 
     /// A server that plays a list of messages to every conversation: the n-th reply of a conversation is the n-th message.
@@ -84,10 +75,7 @@ impl Scripted {
     pub async fn play(messages: Vec<Value>) -> std::io::Result<Self> {
         Self::start(move |request, _| {
             let replies = request["messages"].as_array().map_or(0, |messages| {
-                messages
-                    .iter()
-                    .filter(|message| message["role"] == "assistant")
-                    .count()
+                messages.iter().filter(|message| message["role"] == "assistant").count()
             });
             let nothing = || json!({ "role": "assistant", "content": "I have nothing more to do." });
             ScriptedReply::Message(messages.get(replies).cloned().unwrap_or_else(nothing))
@@ -106,11 +94,7 @@ impl Scripted {
             context_tokens: 128_000,
             output_tokens: 8_192,
             request_seconds: 5,
-            price: Some(Price {
-                input: 1.0,
-                output: 2.0,
-                cached_input: None,
-            }),
+            price: Some(Price { input: 1.0, output: 2.0, cached_input: None }),
             parameters: serde_json::Map::new(),
             provenance: Provenance::Simulated,
         }
@@ -123,10 +107,7 @@ impl Scripted {
 
     /// The bodies of all requests so far.
     pub fn requests(&self) -> Vec<Value> {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -152,11 +133,7 @@ async fn answer(State(shared): State<Arc<Shared>>, _: HeaderMap, body: Bytes) ->
             tokio::time::sleep(time).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
-        ScriptedReply::Status {
-            code,
-            body,
-            retry_after,
-        } => {
+        ScriptedReply::Status { code, body, retry_after } => {
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let mut response = (code, body).into_response();
             if let Some(value) = retry_after.and_then(|seconds| seconds.to_string().parse().ok()) {
@@ -170,11 +147,7 @@ async fn answer(State(shared): State<Arc<Shared>>, _: HeaderMap, body: Bytes) ->
 /// A completion around a message; tokens are counted as a quarter of the characters, and marked as estimated.
 fn completion(request: &Value, message: &Value, count: usize) -> Value {
     let tokens = |value: &Value| (value.to_string().len() / 4).max(1);
-    let reason = if message["tool_calls"].is_array() {
-        "tool_calls"
-    } else {
-        "stop"
-    };
+    let reason = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
     json!({
         "id": format!("scripted-{count}"),
         "object": "chat.completion",

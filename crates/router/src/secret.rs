@@ -19,11 +19,7 @@ impl Secret {
 
     /// A text in which the key, wherever it stands, is replaced by stars.
     pub fn mask(&self, text: &str) -> String {
-        if self.0.len() < 6 {
-            text.to_owned()
-        } else {
-            text.replace(&self.0, "******")
-        }
+        if self.0.len() < 6 { text.to_owned() } else { text.replace(&self.0, "******") }
     }
 }
 

@@ -9,19 +9,12 @@ use trajforge_router::{ChatRequest, Error, Model, OpenaiChat, Reply, Scripted, S
 use trajforge_schema::{FailureCode, MicroDollars, ModelEntry};
 
 fn request() -> ChatRequest {
-    ChatRequest {
-        messages: vec![json!({"role": "user", "content": "hello"})],
-        tools: Vec::new(),
-    }
+    ChatRequest { messages: vec![json!({"role": "user", "content": "hello"})], tools: Vec::new() }
 }
 
 async fn ask(entry: ModelEntry) -> Result<Reply, Error> {
     let key = Some(Secret::new("sk-very-secret-key"));
-    OpenaiChat::new(entry, key)
-        .unwrap()
-        .with_first_wait(Duration::from_millis(5))
-        .complete(&request())
-        .await
+    OpenaiChat::new(entry, key).unwrap().with_first_wait(Duration::from_millis(5)).complete(&request()).await
 }
 
 fn hello() -> ScriptedReply {
@@ -33,21 +26,13 @@ async fn failure(reply: ScriptedReply) -> (FailureCode, u32, String) {
     let mut entry = server.entry("m");
     entry.request_seconds = 1;
     match ask(entry).await {
-        Err(Error::Request {
-            code,
-            requests,
-            message,
-        }) => (code, requests, message),
+        Err(Error::Request { code, requests, message }) => (code, requests, message),
         other => panic!("{other:?}"),
     }
 }
 
 fn status(code: u16, body: &str) -> ScriptedReply {
-    ScriptedReply::Status {
-        code,
-        body: body.to_owned(),
-        retry_after: None,
-    }
+    ScriptedReply::Status { code, body: body.to_owned(), retry_after: None }
 }
 
 #[tokio::test]
@@ -63,9 +48,8 @@ async fn a_reply_keeps_unknown_fields_and_is_priced() {
 
 #[tokio::test]
 async fn an_overloaded_endpoint_is_asked_again() {
-    let server = Scripted::start(|_, count| if count < 2 { status(503, "busy") } else { hello() })
-        .await
-        .unwrap();
+    let server =
+        Scripted::start(|_, count| if count < 2 { status(503, "busy") } else { hello() }).await.unwrap();
     let reply = ask(server.entry("m")).await.unwrap();
     assert_eq!(reply.requests, 3);
 }
@@ -77,28 +61,12 @@ async fn each_failure_has_its_code_and_is_retried_only_where_that_can_help() {
         (status(401, "no key"), FailureCode::ModelRefused, 1),
         (status(402, "pay"), FailureCode::ModelRefused, 1),
         (status(404, "no model"), FailureCode::ModelRefused, 1),
-        (
-            status(400, "maximum context length is 8192"),
-            FailureCode::ContextOverflow,
-            1,
-        ),
+        (status(400, "maximum context length is 8192"), FailureCode::ContextOverflow, 1),
         (status(429, "slow down"), FailureCode::ModelOverloaded, 5),
         (status(500, "oops"), FailureCode::ModelOverloaded, 5),
-        (
-            ScriptedReply::Raw("<html>hello</html>".to_owned()),
-            FailureCode::ModelMalformed,
-            5,
-        ),
-        (
-            ScriptedReply::Raw(r#"{"choices": []}"#.to_owned()),
-            FailureCode::ModelMalformed,
-            5,
-        ),
-        (
-            ScriptedReply::Stall(Duration::from_secs(3)),
-            FailureCode::ModelTimeout,
-            5,
-        ),
+        (ScriptedReply::Raw("<html>hello</html>".to_owned()), FailureCode::ModelMalformed, 5),
+        (ScriptedReply::Raw(r#"{"choices": []}"#.to_owned()), FailureCode::ModelMalformed, 5),
+        (ScriptedReply::Stall(Duration::from_secs(3)), FailureCode::ModelTimeout, 5),
     ];
     for (reply, code, requests) in cases {
         let case = format!("{reply:?}");
@@ -110,20 +78,10 @@ async fn each_failure_has_its_code_and_is_retried_only_where_that_can_help() {
 #[tokio::test]
 async fn a_refused_connection_is_the_models_failure() {
     let server = Scripted::start(|_, _| hello()).await.unwrap();
-    let entry = ModelEntry {
-        base_url: "http://127.0.0.1:9/v1".to_owned(),
-        ..server.entry("m")
-    };
+    let entry = ModelEntry { base_url: "http://127.0.0.1:9/v1".to_owned(), ..server.entry("m") };
     let error = ask(entry).await.unwrap_err();
     assert!(
-        matches!(
-            error,
-            Error::Request {
-                code: FailureCode::ModelUnreachable,
-                requests: 5,
-                ..
-            }
-        ),
+        matches!(error, Error::Request { code: FailureCode::ModelUnreachable, requests: 5, .. }),
         "{error:?}"
     );
 }
@@ -132,11 +90,7 @@ async fn a_refused_connection_is_the_models_failure() {
 async fn retry_after_is_honoured() {
     let server = Scripted::start(|_, count| {
         if count == 0 {
-            ScriptedReply::Status {
-                code: 429,
-                body: String::new(),
-                retry_after: Some(1),
-            }
+            ScriptedReply::Status { code: 429, body: String::new(), retry_after: Some(1) }
         } else {
             hello()
         }

@@ -1,6 +1,7 @@
 //! Sandboxes: one trait, its backends, the images that they start from, and the hygiene around them.
 
 mod archive;
+pub mod conformance;
 mod connection;
 mod engine;
 mod error;

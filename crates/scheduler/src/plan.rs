@@ -80,10 +80,7 @@ pub fn plan(request: &PlanRequest) -> Result<Vec<Planned>> {
                 if !ids.insert(spec.id.clone()) {
                     return Err(Error::PlannedTwice { rollout: spec.id });
                 }
-                planned.push(Planned {
-                    spec,
-                    priority: 1 - i64::from(attempt),
-                });
+                planned.push(Planned { spec, priority: 1 - i64::from(attempt) });
             }
         }
     }
@@ -99,9 +96,7 @@ fn actors_of(request: &PlanRequest) -> Result<Vec<(&str, Option<&str>)>> {
             continue;
         }
         if request.models.is_empty() {
-            return Err(Error::NoModel {
-                scaffold: scaffold.name.clone(),
-            });
+            return Err(Error::NoModel { scaffold: scaffold.name.clone() });
         }
         for model in &request.models {
             actors.push((scaffold.name.as_str(), Some(model.as_str())));
@@ -156,9 +151,7 @@ mod tests {
         PlannedTask {
             version: 1,
             seed: Seed(seed),
-            task: format!("{}-{seed}-{}", template.name(), digest.short())
-                .parse()
-                .unwrap(),
+            task: format!("{}-{seed}-{}", template.name(), digest.short()).parse().unwrap(),
             category: template.category().to_owned(),
             difficulty: Difficulty::Easy,
             template,
@@ -166,25 +159,17 @@ mod tests {
     }
 
     fn request(templates: &[&str], seeds: u64) -> PlanRequest {
-        let tasks = templates
-            .iter()
-            .flat_map(|template| (0..seeds).map(|seed| task(template, seed)));
+        let tasks = templates.iter().flat_map(|template| (0..seeds).map(|seed| task(template, seed)));
         PlanRequest {
             tasks: tasks.collect(),
             models: Vec::new(),
-            scaffolds: vec![ScaffoldUse {
-                name: "oracle".to_owned(),
-                needs_model: false,
-            }],
+            scaffolds: vec![ScaffoldUse { name: "oracle".to_owned(), needs_model: false }],
             attempts: 1,
         }
     }
 
     fn tools() -> ScaffoldUse {
-        ScaffoldUse {
-            name: "tools".to_owned(),
-            needs_model: true,
-        }
+        ScaffoldUse { name: "tools".to_owned(), needs_model: true }
     }
 
     #[test]
@@ -197,12 +182,7 @@ mod tests {
         let actors: Vec<_> = planned
             .iter()
             .map(|one| {
-                (
-                    one.spec.scaffold.as_str(),
-                    one.spec.model.as_deref(),
-                    one.spec.attempt,
-                    one.priority,
-                )
+                (one.spec.scaffold.as_str(), one.spec.model.as_deref(), one.spec.attempt, one.priority)
             })
             .collect();
         assert_eq!(
@@ -221,30 +201,14 @@ mod tests {
     #[test]
     fn categories_take_turns_and_within_them_templates() {
         let planned = plan(&request(&["a/x", "a/y", "b/z"], 2)).unwrap();
-        let order: Vec<_> = planned
-            .iter()
-            .map(|one| (one.spec.template.as_str(), one.spec.seed.0))
-            .collect();
-        assert_eq!(
-            order,
-            [
-                ("a/x", 0),
-                ("b/z", 0),
-                ("a/y", 0),
-                ("a/x", 1),
-                ("b/z", 1),
-                ("a/y", 1)
-            ]
-        );
+        let order: Vec<_> = planned.iter().map(|one| (one.spec.template.as_str(), one.spec.seed.0)).collect();
+        assert_eq!(order, [("a/x", 0), ("b/z", 0), ("a/y", 0), ("a/x", 1), ("b/z", 1), ("a/y", 1)]);
     }
 
     #[test]
     fn a_request_that_can_not_be_planned_says_what_is_missing() {
         let good = request(&["a/x"], 1);
-        let without_model = PlanRequest {
-            scaffolds: vec![tools()],
-            ..good.clone()
-        };
+        let without_model = PlanRequest { scaffolds: vec![tools()], ..good.clone() };
         assert!(matches!(plan(&without_model), Err(Error::NoModel { scaffold }) if scaffold == "tools"));
         let twice = PlanRequest {
             models: vec!["a/b".to_owned(), "a-b".to_owned()],
@@ -253,14 +217,8 @@ mod tests {
         };
         assert!(matches!(plan(&twice), Err(Error::PlannedTwice { .. })));
         for nothing in [
-            PlanRequest {
-                tasks: Vec::new(),
-                ..good.clone()
-            },
-            PlanRequest {
-                scaffolds: Vec::new(),
-                ..good.clone()
-            },
+            PlanRequest { tasks: Vec::new(), ..good.clone() },
+            PlanRequest { scaffolds: Vec::new(), ..good.clone() },
             PlanRequest { attempts: 0, ..good },
         ] {
             assert!(matches!(plan(&nothing), Err(Error::NothingToPlan { .. })));

@@ -15,10 +15,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(2),
-            longest: Duration::from_mins(5),
-        }
+        Self { first: Duration::from_secs(2), longest: Duration::from_mins(5) }
     }
 }
 
@@ -61,18 +58,14 @@ mod tests {
         for tries in 1..=100 {
             let whole = (2.0 * 2f64.powi(i32::try_from(tries).unwrap() - 1)).min(300.0);
             let waited = wait("a", tries, FailureCode::ModelTimeout).unwrap().as_secs_f64();
-            assert!(
-                (whole / 2.0..=whole).contains(&waited),
-                "try {tries} waits {waited}"
-            );
+            assert!((whole / 2.0..=whole).contains(&waited), "try {tries} waits {waited}");
         }
     }
 
     #[test]
     fn rollouts_that_fail_together_come_back_apart_and_the_same_way_each_time() {
-        let waits: Vec<_> = (0..50)
-            .map(|number| wait(&format!("r{number}"), 1, FailureCode::SandboxLost).unwrap())
-            .collect();
+        let waits: Vec<_> =
+            (0..50).map(|number| wait(&format!("r{number}"), 1, FailureCode::SandboxLost).unwrap()).collect();
         let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
         assert_eq!(distinct.len(), 50);
         assert_eq!(waits[7], wait("r7", 1, FailureCode::SandboxLost).unwrap());
@@ -80,11 +73,7 @@ mod tests {
 
     #[test]
     fn what_only_a_person_can_mend_is_not_tried_again() {
-        for code in [
-            FailureCode::ImageMissing,
-            FailureCode::DiskFull,
-            FailureCode::ModelRefused,
-        ] {
+        for code in [FailureCode::ImageMissing, FailureCode::DiskFull, FailureCode::ModelRefused] {
             assert_eq!(wait("a", 1, code), None);
         }
     }

@@ -92,10 +92,7 @@ pub enum Position {
 }
 
 impl Position {
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde calls it with a reference"
-    )]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     fn is_unique(&self) -> bool {
         *self == Self::Unique
     }

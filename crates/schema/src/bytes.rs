@@ -32,10 +32,7 @@ impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.as_text() {
             Some(text) => serializer.serialize_str(text),
-            None => Wire::Binary {
-                base64: STANDARD.encode(&self.0),
-            }
-            .serialize(serializer),
+            None => Wire::Binary { base64: STANDARD.encode(&self.0) }.serialize(serializer),
         }
     }
 }
@@ -44,10 +41,7 @@ impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Wire::deserialize(deserializer)? {
             Wire::Text(text) => Ok(Self(text.into_bytes())),
-            Wire::Binary { base64 } => STANDARD
-                .decode(base64)
-                .map(Self)
-                .map_err(serde::de::Error::custom),
+            Wire::Binary { base64 } => STANDARD.decode(base64).map(Self).map_err(serde::de::Error::custom),
         }
     }
 }
@@ -58,12 +52,7 @@ mod tests {
 
     #[test]
     fn every_byte_string_survives_the_wire() {
-        for bytes in [
-            b"plain".to_vec(),
-            vec![],
-            vec![0xff, 0, 0xfe],
-            "\u{0}é".as_bytes().to_vec(),
-        ] {
+        for bytes in [b"plain".to_vec(), vec![], vec![0xff, 0, 0xfe], "\u{0}é".as_bytes().to_vec()] {
             let wire = serde_json::to_string(&Content(bytes.clone())).unwrap();
             assert_eq!(serde_json::from_str::<Content>(&wire).unwrap().0, bytes);
         }

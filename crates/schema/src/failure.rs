@@ -105,10 +105,6 @@ impl FailureCode {
 impl Failure {
     /// A failure at the boundary that its code belongs to.
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self {
-            boundary: code.boundary(),
-            code,
-            message: message.into(),
-        }
+        Self { boundary: code.boundary(), code, message: message.into() }
     }
 }

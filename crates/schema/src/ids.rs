@@ -22,18 +22,14 @@ fn is_slug(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 80
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn is_file_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 230
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 macro_rules! id {
@@ -167,10 +163,7 @@ mod tests {
     #[test]
     fn a_template_id_has_a_category_and_a_name() {
         let id: TemplateId = "incident-response/double-charged".parse().unwrap();
-        assert_eq!(
-            (id.category(), id.name()),
-            ("incident-response", "double-charged")
-        );
+        assert_eq!((id.category(), id.name()), ("incident-response", "double-charged"));
         for bad in ["", "one", "a/b/c", "A/b", "../b", "a/", "a b/c"] {
             assert!(bad.parse::<TemplateId>().is_err(), "{bad:?} was taken");
         }

@@ -101,11 +101,7 @@ pub struct Price {
 
 impl Price {
     /// What some usage costs, rounded up to the next micro-dollar.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "prices are not negative"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are not negative")]
     pub fn cost(&self, usage: &Usage) -> MicroDollars {
         let fresh = usage.input.0.saturating_sub(usage.cached_input.0) as f64;
         let cached = usage.cached_input.0 as f64 * self.cached_input.unwrap_or(self.input);
@@ -173,29 +169,10 @@ mod tests {
 
     #[test]
     fn cost_is_rounded_up_and_cached_tokens_have_their_own_price() {
-        let price = Price {
-            input: 3.0,
-            output: 15.0,
-            cached_input: Some(0.3),
-        };
-        let usage = Usage {
-            input: Tokens(1_000),
-            cached_input: Tokens(900),
-            output: Tokens(11),
-        };
+        let price = Price { input: 3.0, output: 15.0, cached_input: Some(0.3) };
+        let usage = Usage { input: Tokens(1_000), cached_input: Tokens(900), output: Tokens(11) };
         assert_eq!(price.cost(&usage), MicroDollars(735));
-        let one = Usage {
-            output: Tokens(1),
-            ..Usage::default()
-        };
-        assert_eq!(
-            Price {
-                input: 0.0,
-                output: 0.1,
-                cached_input: None
-            }
-            .cost(&one),
-            MicroDollars(1)
-        );
+        let one = Usage { output: Tokens(1), ..Usage::default() };
+        assert_eq!(Price { input: 0.0, output: 0.1, cached_input: None }.cost(&one), MicroDollars(1));
     }
 }

@@ -39,11 +39,7 @@ impl RolloutSpec {
 
 fn plain(name: &str) -> String {
     let kept = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }
     };
     name.chars().take(40).map(kept).collect()
 }

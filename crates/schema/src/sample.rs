@@ -58,12 +58,7 @@ impl Default for Sample {
 impl Sample {
     /// What the template's oracle would leave behind: no model, no turns, reward 1.
     pub fn oracle() -> Self {
-        Self {
-            scaffold: "oracle",
-            model: None,
-            provenance: Provenance::Oracle,
-            ..Self::default()
-        }
+        Self { scaffold: "oracle", model: None, provenance: Provenance::Oracle, ..Self::default() }
     }
 
     /// What the control that does nothing leaves behind.
@@ -84,14 +79,8 @@ impl Sample {
     /// If `template` is no template id.
     pub fn rollout(&self) -> RolloutSpec {
         let name = self.template.split('/').next_back().unwrap_or_default();
-        let task = format!(
-            "{name}-{}-{}",
-            self.seed,
-            Digest::of(self.template.as_bytes()).short()
-        );
-        let task = task
-            .parse()
-            .expect("a slug, a number and a digest make a task id");
+        let task = format!("{name}-{}-{}", self.seed, Digest::of(self.template.as_bytes()).short());
+        let task = task.parse().expect("a slug, a number and a digest make a task id");
         RolloutSpec {
             id: RolloutSpec::id_for(&task, self.scaffold, self.model, self.attempt),
             template: self.template.parse().expect("samples name valid templates"),
@@ -116,12 +105,7 @@ impl Sample {
             None => Vec::new(),
         };
         let summary = Some(self.summary(&steps, &turns));
-        Trajectory {
-            header,
-            turns,
-            steps,
-            summary,
-        }
+        Trajectory { header, turns, steps, summary }
     }
 
     fn header(&self) -> Header {
@@ -135,10 +119,8 @@ impl Sample {
             None => Vec::new(),
         };
         let tools = match self.model {
-            Some(_) => vec![
-                json!({"type": "function", "function": {"name": "bash", "parameters": {
-                "type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}}}),
-            ],
+            Some(_) => vec![json!({"type": "function", "function": {"name": "bash", "parameters": {
+                "type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}}})],
             None => Vec::new(),
         };
         Header {
@@ -170,9 +152,7 @@ impl Sample {
     fn step(&self, number: u32) -> Step {
         let last = number == self.steps;
         let action = if last {
-            Action::Submit {
-                message: Some("done".to_owned()),
-            }
+            Action::Submit { message: Some("done".to_owned()) }
         } else {
             Action::Bash {
                 command: format!("sed -i s/{number}/x/ src/part-{}.py", self.seed),
@@ -180,11 +160,7 @@ impl Sample {
             }
         };
         let observation = Observation {
-            text: if last {
-                String::new()
-            } else {
-                format!("line {number}\n\u{e9}\u{1f600}\u{0}")
-            },
+            text: if last { String::new() } else { format!("line {number}\n\u{e9}\u{1f600}\u{0}") },
             exit_code: (!last).then_some(0),
             is_error: false,
             truncated_bytes: 0,
@@ -195,11 +171,7 @@ impl Sample {
             action,
             observation,
             reward: if last { self.reward } else { 0.0 },
-            milestones: if last && self.reward > 0.0 {
-                vec!["half-way".to_owned()]
-            } else {
-                Vec::new()
-            },
+            milestones: if last && self.reward > 0.0 { vec!["half-way".to_owned()] } else { Vec::new() },
             reasoning: format!("Step {number} has to come first."),
             turn: self.model.map(|_| number),
             tool_call_id: self.model.map(|_| format!("call-{number}")),
@@ -221,11 +193,7 @@ impl Sample {
         let passed = self.reward >= 1.0;
         Summary {
             outcome: Outcome::of_reward(self.reward),
-            ending: if self.steps == 0 {
-                Ending::Stopped
-            } else {
-                Ending::Submitted
-            },
+            ending: if self.steps == 0 { Ending::Stopped } else { Ending::Submitted },
             reward: Reward {
                 total: self.reward,
                 components: vec![RewardComponent {
@@ -265,28 +233,16 @@ fn state_before(number: u32) -> State {
     };
     let mut files = Delta::default();
     if number == 1 {
-        let folder = ManifestEntry {
-            kind: EntryKind::Folder,
-            mode: 0o755,
-            size: 0,
-            digest: None,
-        };
+        let folder = ManifestEntry { kind: EntryKind::Folder, mode: 0o755, size: 0, digest: None };
         files.changed.insert("src".to_owned(), folder);
-        files
-            .changed
-            .insert("src/main.py".to_owned(), entry("print(1)\n"));
+        files.changed.insert("src/main.py".to_owned(), entry("print(1)\n"));
     } else {
-        files
-            .changed
-            .insert(format!("out-{number}.txt"), entry(&number.to_string()));
+        files.changed.insert(format!("out-{number}.txt"), entry(&number.to_string()));
     }
     if number > 2 {
         files.removed.push(format!("out-{}.txt", number - 1));
     }
-    State {
-        cwd: "/workspace".to_owned(),
-        files,
-    }
+    State { cwd: "/workspace".to_owned(), files }
 }
 
 fn turn_of(step: &Step) -> ModelTurn {
@@ -302,11 +258,7 @@ fn turn_of(step: &Step) -> ModelTurn {
         inserted: Vec::new(),
         response_id: None,
         finish_reason: Some("tool_calls".to_owned()),
-        usage: Usage {
-            input: Tokens(100),
-            cached_input: Tokens(50),
-            output: Tokens(20),
-        },
+        usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20) },
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,

@@ -73,12 +73,7 @@ impl Delta {
             .filter(|(path, entry)| before.0.get(*path) != Some(entry))
             .map(|(path, entry)| (path.clone(), entry.clone()))
             .collect();
-        let removed = before
-            .0
-            .keys()
-            .filter(|path| !after.0.contains_key(*path))
-            .cloned()
-            .collect();
+        let removed = before.0.keys().filter(|path| !after.0.contains_key(*path)).cloned().collect();
         Self { changed, removed }
     }
 }

@@ -29,6 +29,8 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 WORKSPACE = pathlib.Path(os.environ.get("WORKSPACE", "/workspace"))
 OUTPUT_LIMIT = 4_000_000
+# Found once, on the verifier's own PATH: the agent's code gets another one.
+AS_AGENT = shutil.which("as-agent") or "as-agent"
 
 _checks = {}
 
@@ -78,7 +80,7 @@ def run_agent(command, timeout=30, input=None, cwd=None, env=None):
     clean.update(env or {})
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
-            ["as-agent", *map(str, command)],
+            [AS_AGENT, *map(str, command)],
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=out,
             stderr=err,

@@ -83,18 +83,10 @@ fn one(parameter: &Parameter, stream: &mut Stream) -> Result<Value, Wrong> {
             ));
         }
         let order = stream.order(sample.from.len());
-        return Ok(order
-            .into_iter()
-            .take(sample.count)
-            .map(|index| sample.from[index].clone())
-            .collect());
+        return Ok(order.into_iter().take(sample.count).map(|index| sample.from[index].clone()).collect());
     }
     if let Some(values) = shuffle {
-        return Ok(stream
-            .order(values.len())
-            .into_iter()
-            .map(|index| values[index].clone())
-            .collect());
+        return Ok(stream.order(values.len()).into_iter().map(|index| values[index].clone()).collect());
     }
     if let Some(list) = word {
         return words_of(list, *count, stream);
@@ -107,10 +99,7 @@ fn one(parameter: &Parameter, stream: &mut Stream) -> Result<Value, Wrong> {
 
 fn chosen(values: &[Value], weights: Option<&[u64]>, stream: &mut Stream) -> Result<Value, Wrong> {
     if values.is_empty() {
-        return Err((
-            "its `choice` is empty".to_owned(),
-            "list at least one value".to_owned(),
-        ));
+        return Err(("its `choice` is empty".to_owned(), "list at least one value".to_owned()));
     }
     let index = match weights {
         None => stream.index(values.len()),
@@ -144,19 +133,13 @@ fn decimal_number(low: f64, high: f64, places: u32, stream: &mut Stream) -> Resu
         ));
     }
     let grid = 10_i64.pow(places);
-    let drawn = stream.int(
-        (low * grid as f64).round() as i64,
-        (high * grid as f64).round() as i64,
-    );
+    let drawn = stream.int((low * grid as f64).round() as i64, (high * grid as f64).round() as i64);
     Ok(Number::from_f64(drawn as f64 / grid as f64).map_or(Value::Null, Value::Number))
 }
 
 fn words_of(list: &str, count: Option<usize>, stream: &mut Stream) -> Result<Value, Wrong> {
     let words = words::list(list).ok_or_else(|| {
-        (
-            format!("there is no word list `{list}`"),
-            format!("the lists are {}", words::NAMES.join(", ")),
-        )
+        (format!("there is no word list `{list}`"), format!("the lists are {}", words::NAMES.join(", ")))
     })?;
     match count {
         None => Ok(Value::from(words[stream.index(words.len())])),
@@ -166,11 +149,7 @@ fn words_of(list: &str, count: Option<usize>, stream: &mut Stream) -> Result<Val
         )),
         Some(count) => {
             let order = stream.order(words.len());
-            Ok(order
-                .into_iter()
-                .take(count)
-                .map(|index| Value::from(words[index]))
-                .collect())
+            Ok(order.into_iter().take(count).map(|index| Value::from(words[index])).collect())
         }
     }
 }

@@ -43,10 +43,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Fault(fault) => fault.hint.clone(),
-            Self::UnknownTemplate {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("did you mean {nearest}?")),
+            Self::UnknownTemplate { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             Self::UnknownTemplate { .. } => {
                 Some("`trajforge template list` shows those there are".to_owned())
             }
@@ -80,14 +77,7 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(file: &Path, message: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-            message: message.into(),
-            hint: None,
-            text: None,
-        }
+        Self { file: file.to_owned(), line: 0, column: 0, message: message.into(), hint: None, text: None }
     }
 
     pub(crate) fn at(mut self, line: usize, column: usize) -> Self {
@@ -107,22 +97,15 @@ impl Fault {
 
     /// With the offending line and a caret below it, for a terminal.
     pub fn pretty(&self, coloured: bool) -> String {
-        let renderer = if coloured {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
         let path = self.file.display().to_string();
         let title = Level::ERROR.primary_title(self.message.as_str());
-        let place = self
-            .text
-            .as_deref()
-            .and_then(|text| offset(text, self.line, self.column).map(|at| (text, at)));
+        let place =
+            self.text.as_deref().and_then(|text| offset(text, self.line, self.column).map(|at| (text, at)));
         let mut group = match place {
             Some((text, at)) => {
-                let end = text[at..]
-                    .find(|c: char| c.is_whitespace())
-                    .map_or(text.len(), |length| at + length);
+                let end =
+                    text[at..].find(|c: char| c.is_whitespace()).map_or(text.len(), |length| at + length);
                 let caret = AnnotationKind::Primary.span(at..end.max(at));
                 Group::with_title(title).element(Snippet::source(text).path(path).annotation(caret))
             }
@@ -159,17 +142,9 @@ impl From<Fault> for Error {
 
 /// The byte offset of a line and column, both from 1; a column of 0 means the line's first character.
 fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line.checked_sub(1)?)
-        .map(str::len)
-        .sum();
+    let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     let rest = text.get(start..)?;
-    let skipped = rest
-        .chars()
-        .take(column.saturating_sub(1))
-        .take_while(|c| *c != '\n')
-        .map(char::len_utf8);
+    let skipped = rest.chars().take(column.saturating_sub(1)).take_while(|c| *c != '\n').map(char::len_utf8);
     Some(start + skipped.sum::<usize>())
 }
 

@@ -29,10 +29,7 @@ pub struct Finding {
 }
 
 fn finding(rule: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
-        rule,
-        detail: detail.into(),
-    }
+    Finding { rule, detail: detail.into() }
 }
 
 /// Renders each seed twice and looks at what comes out; an empty list means that this half of the gate is passed.
@@ -42,10 +39,7 @@ pub fn check_render(template: &Template, seeds: &[Seed]) -> Result<(Vec<Task>, V
     for seed in seeds {
         let task = template.make(*seed)?;
         if task.digest != template.make(*seed)?.digest {
-            findings.push(finding(
-                "same-bytes",
-                format!("seed {seed} renders differently the second time"),
-            ));
+            findings.push(finding("same-bytes", format!("seed {seed} renders differently the second time")));
         }
         of_task(&task, &mut findings);
         tasks.push(task);
@@ -86,19 +80,11 @@ fn of_task(task: &Task, findings: &mut Vec<Finding>) {
             format!("seed {seed}: a step of the oracle has no reasoning worth reading"),
         ));
     }
-    if !matches!(
-        task.solution.last().map(|step| &step.action),
-        Some(Action::Submit { .. })
-    ) {
-        findings.push(finding(
-            "submit",
-            format!("seed {seed}: the oracle does not end with submit"),
-        ));
+    if !matches!(task.solution.last().map(|step| &step.action), Some(Action::Submit { .. })) {
+        findings.push(finding("submit", format!("seed {seed}: the oracle does not end with submit")));
     }
-    let looks = task
-        .solution
-        .iter()
-        .position(|step| step.action.may_change_state() && is_change(&step.action));
+    let looks =
+        task.solution.iter().position(|step| step.action.may_change_state() && is_change(&step.action));
     if looks.is_some_and(|first| first < 3) {
         findings.push(finding(
             "looks-first",
@@ -108,31 +94,17 @@ fn of_task(task: &Task, findings: &mut Vec<Finding>) {
     if task.traps.len() < FEWEST_TRAPS {
         findings.push(finding(
             "traps",
-            format!(
-                "seed {seed}: {} traps apply, fewer than {FEWEST_TRAPS}",
-                task.traps.len()
-            ),
+            format!("seed {seed}: {} traps apply, fewer than {FEWEST_TRAPS}", task.traps.len()),
         ));
     }
     if task.milestones.len() < FEWEST_MILESTONES {
         findings.push(finding(
             "milestones",
-            format!(
-                "{} milestones, fewer than {FEWEST_MILESTONES}",
-                task.milestones.len()
-            ),
+            format!("{} milestones, fewer than {FEWEST_MILESTONES}", task.milestones.len()),
         ));
     }
-    if !task
-        .verification
-        .checks
-        .iter()
-        .any(|check| check.kind == CheckKind::Goal)
-    {
-        findings.push(finding(
-            "goals",
-            format!("seed {seed}: there is no goal among the checks"),
-        ));
+    if !task.verification.checks.iter().any(|check| check.kind == CheckKind::Goal) {
+        findings.push(finding("goals", format!("seed {seed}: there is no goal among the checks")));
     }
     leaks(task, findings);
 }
@@ -172,11 +144,7 @@ fn shared_lines(visible: &str, hidden: &str) -> bool {
     let telling = |text: &str| -> Vec<String> {
         let long =
             |line: &&str| line.len() >= 25 && !line.starts_with("import ") && !line.starts_with("from ");
-        text.lines()
-            .map(str::trim)
-            .filter(long)
-            .map(str::to_owned)
-            .collect()
+        text.lines().map(str::trim).filter(long).map(str::to_owned).collect()
     };
     let (visible, hidden) = (telling(visible), telling(hidden));
     let windows: BTreeSet<&[String]> = visible.windows(LEAK_LINES).collect();
@@ -221,19 +189,13 @@ pub fn balance(templates: &[Template]) -> Vec<Balance> {
             *counts.entry(value).or_insert(0) += 1;
         }
         let evenness = evenness(counts.values().copied());
-        Balance {
-            property,
-            counts,
-            evenness,
-        }
+        Balance { property, counts, evenness }
     };
     vec![
         count("category", &|template| vec![template.id.category().to_owned()]),
         count("skill", &|template| template.definition.skills.clone()),
         count("language", &|template| template.definition.languages.clone()),
-        count("difficulty", &|template| {
-            vec![template.definition.difficulty.as_str().to_owned()]
-        }),
+        count("difficulty", &|template| vec![template.definition.difficulty.as_str().to_owned()]),
     ]
 }
 
@@ -243,10 +205,7 @@ fn evenness(counts: impl Iterator<Item = usize> + Clone) -> f64 {
     if total == 0 {
         return 0.0;
     }
-    let entropy: f64 = counts
-        .map(|count| count as f64 / total as f64)
-        .map(|share| -share * share.ln())
-        .sum();
+    let entropy: f64 = counts.map(|count| count as f64 / total as f64).map(|share| -share * share.ln()).sum();
     entropy.exp() / kinds as f64
 }
 
@@ -271,11 +230,7 @@ pub fn near_copies(tasks: &[Task]) -> (Vec<Similarity>, Option<Similarity>) {
             let all = shingles[left].len() + shingles[right].len() - common;
             let jaccard = if all == 0 { 0.0 } else { common as f64 / all as f64 };
             let name = |index: usize| tasks[index].template.to_string();
-            pairs.push(Similarity {
-                left: name(left),
-                right: name(right),
-                jaccard,
-            });
+            pairs.push(Similarity { left: name(left), right: name(right), jaccard });
         }
     }
     pairs.sort_by(|a, b| b.jaccard.total_cmp(&a.jaccard));

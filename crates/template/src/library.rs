@@ -61,10 +61,7 @@ impl Library {
 
     /// Reads all of them, sorted by id.
     pub fn templates(&self) -> Result<Vec<Template>, Error> {
-        self.folders
-            .iter()
-            .map(|(id, folder)| Template::read(id.clone(), folder))
-            .collect()
+        self.folders.iter().map(|(id, folder)| Template::read(id.clone(), folder)).collect()
     }
 }
 
@@ -72,12 +69,7 @@ impl Template {
     /// Reads the template in a folder.
     pub fn read(id: TemplateId, folder: &Path) -> Result<Self, Error> {
         let (definition, text) = yaml::read(&folder.join("template.yaml"))?;
-        let template = Self {
-            id,
-            definition,
-            folder: folder.to_owned(),
-            text,
-        };
+        let template = Self { id, definition, folder: folder.to_owned(), text };
         template.check_names()?;
         Ok(template)
     }
@@ -89,56 +81,36 @@ impl Template {
     fn check_names(&self) -> Result<(), Error> {
         let fault = |message: String, hint: &str| Error::from(Fault::new(&self.file(), message).hint(hint));
         let definition = &self.definition;
-        if let Some(name) = definition
-            .answer
-            .iter()
-            .find(|name| !definition.parameters.contains_key(*name))
-        {
+        if let Some(name) = definition.answer.iter().find(|name| !definition.parameters.contains_key(*name)) {
             let hint = nearest(name, definition.parameters.keys().map(String::as_str))
-                .map_or("`answer` lists parameters".to_owned(), |name| {
-                    format!("did you mean `{name}`?")
-                });
-            return Err(fault(
-                format!("`answer` names {name:?}, which is no parameter"),
-                &hint,
-            ));
+                .map_or("`answer` lists parameters".to_owned(), |name| format!("did you mean `{name}`?"));
+            return Err(fault(format!("`answer` names {name:?}, which is no parameter"), &hint));
         }
         let mut seen = BTreeSet::new();
         let names = definition.checks.iter().map(|check| &check.name);
-        if let Some(twice) = names
-            .chain(definition.milestones.iter().map(|m| &m.name))
-            .find(|name| !seen.insert(*name))
+        if let Some(twice) =
+            names.chain(definition.milestones.iter().map(|m| &m.name)).find(|name| !seen.insert(*name))
         {
             return Err(fault(
                 format!("{twice:?} names two checks or milestones"),
                 "give each a name of its own",
             ));
         }
-        for weight in definition
-            .checks
-            .iter()
-            .map(|c| c.weight)
-            .chain(definition.milestones.iter().map(|m| m.weight))
+        for weight in
+            definition.checks.iter().map(|c| c.weight).chain(definition.milestones.iter().map(|m| m.weight))
         {
             if !(weight > 0.0 && weight.is_finite()) {
-                return Err(fault(
-                    format!("{weight} is no weight"),
-                    "weights are positive numbers",
-                ));
+                return Err(fault(format!("{weight} is no weight"), "weights are positive numbers"));
             }
         }
         let environment = &definition.environment;
         if !matches!(environment.user.as_str(), "agent" | "root") {
-            return Err(fault(
-                format!("{:?} is no user", environment.user),
-                "write `agent` or `root`",
-            ));
+            return Err(fault(format!("{:?} is no user", environment.user), "write `agent` or `root`"));
         }
         let paths = std::iter::once(&environment.workspace).chain(&environment.carry);
         for path in paths {
-            let forbidden = [
-                "/", "/etc", "/usr", "/bin", "/proc", "/sys", "/dev", "/run", "/verify", "/setup",
-            ];
+            let forbidden =
+                ["/", "/etc", "/usr", "/bin", "/proc", "/sys", "/dev", "/run", "/verify", "/setup"];
             if !path.starts_with('/') || path.contains("..") || forbidden.contains(&path.as_str()) {
                 return Err(fault(
                     format!("{path:?} can't be a workspace or carried"),
@@ -151,11 +123,8 @@ impl Template {
 }
 
 fn id_of(category: &Path, folder: &Path) -> Result<TemplateId, Error> {
-    let name = |path: &Path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    };
+    let name =
+        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(format!("{}/{}", name(category), name(folder)).parse()?)
 }
 
@@ -163,9 +132,7 @@ fn folders_in(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(root).map_err(Error::io("read", root))? {
         let path = entry.map_err(Error::io("read", root))?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if path.is_dir() && !hidden {
             folders.push(path);
         }

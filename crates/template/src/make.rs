@@ -35,17 +35,10 @@ impl Template {
         let mut trees = trees(&renderer, &self.folder, &definition.overlays)?;
         let shared = json!({ "template": self.id, "version": definition.version, "seed": seed, "parameters": parameters });
         let shared = serde_json::to_string_pretty(&shared).expect("plain values always serialise") + "\n";
-        let ours = [
-            ("params.json", shared.as_str()),
-            ("trajforge_check.py", CHECK_HELPER),
-        ];
-        trees
-            .verify
-            .extend(ours.map(|(path, text)| (path.to_owned(), plain(path, text))));
+        let ours = [("params.json", shared.as_str()), ("trajforge_check.py", CHECK_HELPER)];
+        trees.verify.extend(ours.map(|(path, text)| (path.to_owned(), plain(path, text))));
         if !environment.setup.is_empty() {
-            trees
-                .setup
-                .insert(ours[0].0.to_owned(), plain(ours[0].0, ours[0].1));
+            trees.setup.insert(ours[0].0.to_owned(), plain(ours[0].0, ours[0].1));
         }
         let solution = self.solution(&mut renderer)?;
         let traps = self.traps(&mut renderer)?;
@@ -67,10 +60,7 @@ impl Template {
             environment,
             files: trees.files.into_values().collect(),
             setup_files: trees.setup.into_values().collect(),
-            verification: Verification {
-                files: trees.verify.into_values().collect(),
-                checks,
-            },
+            verification: Verification { files: trees.verify.into_values().collect(), checks },
             milestones,
             solution,
             traps,
@@ -97,22 +87,11 @@ impl Template {
             }
             let known = |name: &&String| !self.definition.checks.iter().any(|check| check.name == **name);
             if let Some(unknown) = definition.fails.iter().find(known) {
-                return Err(renderer
-                    .fault(format!("`fails` names {unknown:?}, which is no check"))
-                    .into());
+                return Err(renderer.fault(format!("`fails` names {unknown:?}, which is no check")).into());
             }
-            let name = file
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default()
-                .to_owned();
+            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             let steps = steps::resolve(renderer, &self.folder, &definition.steps)?;
-            traps.push(Trap {
-                name,
-                why: definition.why,
-                fails: definition.fails,
-                steps,
-            });
+            traps.push(Trap { name, why: definition.why, fails: definition.fails, steps });
         }
         Ok(traps)
     }
@@ -123,12 +102,7 @@ fn task_id(task: &Task) -> Result<TaskId, Error> {
 }
 
 fn cluster(template: &Template, parameters: &indexmap::IndexMap<String, Value>) -> String {
-    let answer: Vec<_> = template
-        .definition
-        .answer
-        .iter()
-        .map(|name| (name, parameters.get(name)))
-        .collect();
+    let answer: Vec<_> = template.definition.answer.iter().map(|name| (name, parameters.get(name))).collect();
     let bytes = serde_json::to_vec(&answer).expect("plain values always serialise");
     format!("{}#{}", template.id, &Digest::of(&bytes).as_str()[..8])
 }
@@ -139,9 +113,7 @@ fn instruction(renderer: &Renderer<'_>, definition: &Definition) -> Result<Strin
         (None, texts @ [_, ..]) => &texts[renderer.stream("instruction").index(texts.len())],
         _ => {
             let fault = renderer.fault("it has no instruction, or both kinds");
-            return Err(fault
-                .hint("write either `instruction:` or a list under `instructions:`")
-                .into());
+            return Err(fault.hint("write either `instruction:` or a list under `instructions:`").into());
         }
     };
     Ok(renderer.text(text)?.trim_end().to_owned())
@@ -161,17 +133,10 @@ fn difficulty(
 
 fn environment(renderer: &Renderer<'_>, definition: &Definition) -> Result<Environment, Error> {
     let environment = &definition.environment;
-    let setup = environment
-        .setup
-        .iter()
-        .map(|command| renderer.text(command))
-        .collect::<Result<_, _>>()?;
+    let setup = environment.setup.iter().map(|command| renderer.text(command)).collect::<Result<_, _>>()?;
     let variable = |(name, text): (&String, &yaml::Text)| Ok((name.clone(), renderer.text(text)?));
-    let variables = environment
-        .variables
-        .iter()
-        .map(variable)
-        .collect::<Result<BTreeMap<_, _>, Box<Fault>>>()?;
+    let variables =
+        environment.variables.iter().map(variable).collect::<Result<BTreeMap<_, _>, Box<Fault>>>()?;
     Ok(Environment {
         image: environment.image.clone(),
         user: environment.user.clone(),
@@ -204,11 +169,7 @@ fn checks(renderer: &Renderer<'_>, definition: &Definition) -> Result<Vec<Check>
 fn milestones(renderer: &Renderer<'_>, definition: &Definition) -> Result<Vec<Milestone>, Error> {
     let one = |milestone: &crate::definition::MilestoneDefinition| {
         let run = renderer.text(&milestone.run)?.trim_end().to_owned();
-        Ok(Milestone {
-            name: milestone.name.clone(),
-            weight: milestone.weight,
-            run,
-        })
+        Ok(Milestone { name: milestone.name.clone(), weight: milestone.weight, run })
     };
     definition.milestones.iter().map(one).collect()
 }
@@ -249,21 +210,14 @@ fn trees(renderer: &Renderer<'_>, folder: &Path, overlays: &[Overlay]) -> Result
 /// Adds a folder's files to a tree; those that end in `.j2` are rendered, and so is every path.
 fn lay(renderer: &Renderer<'_>, root: &Path, tree: &mut BTreeMap<String, TaskFile>) -> Result<(), Error> {
     for file in files_below(root)? {
-        let relative = file
-            .strip_prefix(root)
-            .unwrap_or(&file)
-            .to_string_lossy()
-            .into_owned();
+        let relative = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
         let path = renderer.whole(&file, &relative)?;
         let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
         let (path, content) = match path.strip_suffix(".j2") {
             Some(stem) => {
                 let text = String::from_utf8(bytes)
                     .map_err(|_| Fault::new(&file, "a rendered file must be UTF-8").hint("drop the .j2"))?;
-                (
-                    stem.to_owned(),
-                    Content(renderer.whole(&file, &text)?.into_bytes()),
-                )
+                (stem.to_owned(), Content(renderer.whole(&file, &text)?.into_bytes()))
             }
             None => (path, Content(bytes)),
         };
@@ -277,11 +231,7 @@ fn lay(renderer: &Renderer<'_>, root: &Path, tree: &mut BTreeMap<String, TaskFil
 }
 
 fn plain(path: &str, text: &str) -> TaskFile {
-    TaskFile {
-        path: path.to_owned(),
-        mode: 0o644,
-        content: Content::from(text),
-    }
+    TaskFile { path: path.to_owned(), mode: 0o644, content: Content::from(text) }
 }
 
 fn is_executable(file: &Path) -> Result<bool, Error> {

@@ -40,20 +40,9 @@ impl<'a> Renderer<'a> {
     /// A renderer for one member of the template in `folder`.
     pub(crate) fn new(folder: &Path, template: &'a TemplateId, version: u32, seed: Seed) -> Self {
         let file = folder.join("template.yaml");
-        let origin = Origin {
-            template,
-            version,
-            seed,
-            file,
-            text: Arc::from(""),
-        };
+        let origin = Origin { template, version, seed, file, text: Arc::from("") };
         let environment = environment(folder.to_owned(), template.clone(), version, seed);
-        Self {
-            environment,
-            values: IndexMap::new(),
-            context: Value::UNDEFINED,
-            origin,
-        }
+        Self { environment, values: IndexMap::new(), context: Value::UNDEFINED, origin }
     }
 
     /// The stream of that name.
@@ -96,9 +85,7 @@ impl<'a> Renderer<'a> {
 
     /// A fault at a text of the open file.
     pub(crate) fn fault_at(&self, text: &Text, message: impl Into<String>) -> Fault {
-        self.fault(message)
-            .at(text.line, text.column)
-            .text(&self.origin.text)
+        self.fault(message).at(text.line, text.column).text(&self.origin.text)
     }
 
     /// A string of the open YAML file, rendered.
@@ -113,18 +100,12 @@ impl<'a> Renderer<'a> {
 
     /// A whole file, rendered; faults point into it.
     pub(crate) fn whole(&self, file: &Path, text: &str) -> Result<String, Box<Fault>> {
-        self.environment
-            .render_str(text, self.context.clone())
-            .map_err(|error| {
-                let start = Text {
-                    value: String::new(),
-                    line: 1,
-                    column: 1,
-                };
-                let mut fault = self.placed(&error, text, &start).text(text);
-                file.clone_into(&mut fault.file);
-                Box::new(fault)
-            })
+        self.environment.render_str(text, self.context.clone()).map_err(|error| {
+            let start = Text { value: String::new(), line: 1, column: 1 };
+            let mut fault = self.placed(&error, text, &start).text(text);
+            file.clone_into(&mut fault.file);
+            Box::new(fault)
+        })
     }
 
     /// The value of an expression of the open YAML file.
@@ -150,11 +131,8 @@ impl<'a> Renderer<'a> {
         match self.evaluate(condition)? {
             serde_json::Value::Bool(holds) => Ok(holds),
             other => Err(Box::new(
-                self.fault_at(
-                    condition,
-                    format!("a condition must be true or false, this is {other}"),
-                )
-                .hint("compare it with something: `cause == 'retry'`"),
+                self.fault_at(condition, format!("a condition must be true or false, this is {other}"))
+                    .hint("compare it with something: `cause == 'retry'`"),
             )),
         }
     }
@@ -166,10 +144,7 @@ impl<'a> Renderer<'a> {
             None => (start.line + error.line().unwrap_or(1) - 1, 0),
         };
         let culprit = range.and_then(|range| source.get(range)).unwrap_or_default();
-        let detail = error
-            .detail()
-            .map(|detail| format!(": {detail}"))
-            .unwrap_or_default();
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         let message = match error.kind() {
             ErrorKind::UndefinedError if !culprit.is_empty() => format!("`{culprit}` is undefined"),
             ErrorKind::OutOfFuel => "rendering takes too much work".to_owned(),
@@ -187,10 +162,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn known(&self, culprit: &str) -> String {
-        let word = culprit
-            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .next()
-            .unwrap_or(culprit);
+        let word = culprit.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or(culprit);
         match nearest(word, self.values.keys().map(String::as_str)) {
             Some(name) if name != word => format!("did you mean `{name}`?"),
             _ => {
@@ -217,17 +189,11 @@ fn environment(folder: PathBuf, template: TemplateId, version: u32, seed: Seed) 
     environment.set_debug(true);
     let mut syntax = SyntaxConfig::builder();
     // `{#` is the length of a shell variable; comments are `{## ... ##}`.
-    syntax
-        .comment_delimiters("{##", "##}")
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .keep_trailing_newline(true);
+    syntax.comment_delimiters("{##", "##}").trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
     environment.set_syntax(syntax.build().expect("the delimiters above differ"));
     environment.set_loader(move |name| {
         let inside = !name.starts_with('/') && name.split('/').all(|part| part != "..");
-        Ok(inside
-            .then(|| std::fs::read_to_string(folder.join(name)).ok())
-            .flatten())
+        Ok(inside.then(|| std::fs::read_to_string(folder.join(name)).ok()).flatten())
     });
     environment.add_function("stream", move |name: &str| {
         Value::from_object(Draws(Mutex::new(Stream::new(
@@ -241,10 +207,7 @@ fn environment(folder: PathBuf, template: TemplateId, version: u32, seed: Seed) 
     environment.add_filter("snake", |text: &str| words_in(text).join("_"));
     environment.add_filter("kebab", |text: &str| words_in(text).join("-"));
     environment.add_filter("pascal", |text: &str| {
-        words_in(text)
-            .iter()
-            .map(|word| capital(word))
-            .collect::<String>()
+        words_in(text).iter().map(|word| capital(word)).collect::<String>()
     });
     environment.add_filter("camel", |text: &str| {
         let words = words_in(text);
@@ -274,10 +237,7 @@ fn words_in(text: &str) -> Vec<String> {
             words.push(String::new());
         }
         if c.is_alphanumeric() {
-            words
-                .last_mut()
-                .expect("there is always one")
-                .extend(c.to_lowercase());
+            words.last_mut().expect("there is always one").extend(c.to_lowercase());
         }
         previous_lower = c.is_lowercase() || c.is_numeric();
     }
@@ -287,10 +247,7 @@ fn words_in(text: &str) -> Vec<String> {
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// A Python literal.
@@ -300,18 +257,12 @@ fn python(value: &Value) -> Result<String, minijinja::Error> {
         ValueKind::None | ValueKind::Undefined => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::Seq | ValueKind::Iterable => {
-            let items = value
-                .try_iter()?
-                .map(|item| python(&item))
-                .collect::<Result<_, _>>()?;
+            let items = value.try_iter()?.map(|item| python(&item)).collect::<Result<_, _>>()?;
             format!("[{}]", joined(items))
         }
         ValueKind::Map => {
             let pair = |key: Value| Ok(format!("{}: {}", python(&key)?, python(&value.get_item(&key)?)?));
-            let items = value
-                .try_iter()?
-                .map(pair)
-                .collect::<Result<_, minijinja::Error>>()?;
+            let items = value.try_iter()?.map(pair).collect::<Result<_, minijinja::Error>>()?;
             format!("{{{}}}", joined(items))
         }
         ValueKind::String => {
@@ -369,12 +320,7 @@ fn drawn(stream: &mut Stream, method: &str, args: &[Value]) -> Result<Value, min
             let (list, count): (Value, Option<usize>) = from_args(args)?;
             let list = items(&list)?;
             let count = count.unwrap_or(list.len()).min(list.len());
-            Ok(stream
-                .order(list.len())
-                .into_iter()
-                .take(count)
-                .map(|index| list[index].clone())
-                .collect())
+            Ok(stream.order(list.len()).into_iter().take(count).map(|index| list[index].clone()).collect())
         }
         "hex" => {
             let (digits,): (usize,) = from_args(args)?;

@@ -21,15 +21,7 @@ pub(crate) fn resolve(
     definitions: &[StepDefinition],
 ) -> Result<Vec<OracleStep>, Error> {
     let mut steps = Vec::new();
-    group(
-        renderer,
-        folder,
-        definitions,
-        &mut Resolved {
-            steps: &mut steps,
-            depth: 0,
-        },
-    )?;
+    group(renderer, folder, definitions, &mut Resolved { steps: &mut steps, depth: 0 })?;
     Ok(steps)
 }
 
@@ -45,9 +37,7 @@ fn group(
     resolved: &mut Resolved<'_>,
 ) -> Result<(), Error> {
     if resolved.depth > MOST_DEPTH || resolved.steps.len() > MOST_STEPS {
-        return Err(renderer
-            .fault(format!("more than {MOST_STEPS} steps or {MOST_DEPTH} levels"))
-            .into());
+        return Err(renderer.fault(format!("more than {MOST_STEPS} steps or {MOST_DEPTH} levels")).into());
     }
     resolved.depth += 1;
     for definition in definitions {
@@ -89,32 +79,17 @@ fn one(
         return Ok(());
     }
     let action = action(renderer, folder, definition)?;
-    let reasoning = definition
-        .reasoning
-        .as_ref()
-        .map(|text| renderer.text(text))
-        .transpose()?;
+    let reasoning = definition.reasoning.as_ref().map(|text| renderer.text(text)).transpose()?;
     let reasoning = reasoning.map(|text| text.trim().to_owned()).unwrap_or_default();
     resolved.steps.push(OracleStep { reasoning, action });
     Ok(())
 }
 
 fn items(renderer: &Renderer<'_>, each: &Text) -> Result<(String, Vec<serde_json::Value>), Box<Fault>> {
-    let wrong = |message: &str| {
-        Box::new(
-            renderer
-                .fault_at(each, message)
-                .hint("write `each: module in modules`"),
-        )
-    };
-    let (name, expression) = each
-        .value
-        .split_once(" in ")
-        .ok_or_else(|| wrong("this is no loop"))?;
-    let expression = Text {
-        value: expression.trim().to_owned(),
-        ..each.clone()
-    };
+    let wrong =
+        |message: &str| Box::new(renderer.fault_at(each, message).hint("write `each: module in modules`"));
+    let (name, expression) = each.value.split_once(" in ").ok_or_else(|| wrong("this is no loop"))?;
+    let expression = Text { value: expression.trim().to_owned(), ..each.clone() };
     match renderer.evaluate(&expression)? {
         serde_json::Value::Array(items) => Ok((name.trim().to_owned(), items)),
         _ => Err(wrong("a loop goes over a list")),
@@ -126,23 +101,13 @@ fn action(renderer: &Renderer<'_>, folder: &Path, step: &StepDefinition) -> Resu
     let mut actions = Vec::new();
     if let Some(command) = &step.bash {
         let command = text(command)?.trim_end().to_owned();
-        actions.push(Action::Bash {
-            command,
-            timeout_seconds: step.timeout_seconds,
-        });
+        actions.push(Action::Bash { command, timeout_seconds: step.timeout_seconds });
     }
     if let Some(read) = &step.read {
-        actions.push(Action::Read {
-            path: text(&read.path)?,
-            offset: read.offset,
-            limit: read.limit,
-        });
+        actions.push(Action::Read { path: text(&read.path)?, offset: read.offset, limit: read.limit });
     }
     if let Some(write) = &step.write {
-        actions.push(Action::Write {
-            path: text(&write.path)?,
-            content: content(renderer, folder, write)?,
-        });
+        actions.push(Action::Write { path: text(&write.path)?, content: content(renderer, folder, write)? });
     }
     if let Some(edit) = &step.edit {
         let occurrence = if edit.all { Position::All } else { Position::Unique };
@@ -155,34 +120,22 @@ fn action(renderer: &Renderer<'_>, folder: &Path, step: &StepDefinition) -> Resu
     }
     if let Some(search) = &step.search {
         let path = search.path.as_ref().map(text).transpose()?;
-        actions.push(Action::Search {
-            pattern: text(&search.pattern)?,
-            path,
-        });
+        actions.push(Action::Search { pattern: text(&search.pattern)?, path });
     }
     if let Some(path) = &step.list {
-        actions.push(Action::List {
-            path: Some(text(path)?),
-        });
+        actions.push(Action::List { path: Some(text(path)?) });
     }
     if let Some(thought) = &step.think {
-        actions.push(Action::Think {
-            thought: text(thought)?.trim().to_owned(),
-        });
+        actions.push(Action::Think { thought: text(thought)?.trim().to_owned() });
     }
     if let Some(message) = &step.submit {
-        actions.push(Action::Submit {
-            message: Some(text(message)?.trim().to_owned()),
-        });
+        actions.push(Action::Submit { message: Some(text(message)?.trim().to_owned()) });
     }
     match (actions.pop(), actions.is_empty()) {
         (Some(action), true) => Ok(action),
         (found, _) => {
-            let wrong = if found.is_none() {
-                "a step without an action"
-            } else {
-                "a step with several actions"
-            };
+            let wrong =
+                if found.is_none() { "a step without an action" } else { "a step with several actions" };
             let hint = "give each step exactly one of bash, read, write, edit, search, list, think, submit";
             let fault = match step.reasoning.as_ref().or(step.bash.as_ref()) {
                 Some(place) => renderer.fault_at(place, wrong),

@@ -18,18 +18,13 @@ impl Stream {
     /// The stream of that name for one member of a template's family.
     pub fn new(template: &TemplateId, version: u32, seed: Seed, name: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-        for part in [
-            template.as_str().as_bytes(),
-            &version.to_le_bytes(),
-            &seed.0.to_le_bytes(),
-            name.as_bytes(),
-        ] {
+        for part in
+            [template.as_str().as_bytes(), &version.to_le_bytes(), &seed.0.to_le_bytes(), name.as_bytes()]
+        {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
-        Self {
-            reader: hasher.finalize_xof(),
-        }
+        Self { reader: hasher.finalize_xof() }
     }
 
     /// 64 uniform bits.
@@ -56,11 +51,7 @@ impl Stream {
     /// Uniform between both ends, which are included.
     pub fn int(&mut self, low: i64, high: i64) -> i64 {
         let span = high.abs_diff(low);
-        let drawn = if span == u64::MAX {
-            self.bits()
-        } else {
-            self.below(span + 1)
-        };
+        let drawn = if span == u64::MAX { self.bits() } else { self.below(span + 1) };
         low.wrapping_add_unsigned(drawn)
     }
 
@@ -115,14 +106,7 @@ mod tests {
     #[test]
     fn the_values_of_a_stream_never_change() {
         let mut s = stream("parameters.cause");
-        let drawn = (
-            s.bits(),
-            s.int(-3, 12),
-            s.index(5),
-            s.hex(8),
-            s.order(6),
-            s.weighted(&[1, 0, 9]),
-        );
+        let drawn = (s.bits(), s.int(-3, 12), s.index(5), s.hex(8), s.order(6), s.weighted(&[1, 0, 9]));
         assert_eq!(format!("{drawn:?}"), GOLDEN);
     }
     const GOLDEN: &str = "(13298177947939948082, 6, 0, \"b4ce5610\", [1, 5, 3, 2, 4, 0], 2)";
@@ -131,12 +115,7 @@ mod tests {
     fn streams_of_different_names_seeds_and_versions_differ() {
         let id: TemplateId = "debugging/example".parse().unwrap();
         let first = |version, seed, name: &str| Stream::new(&id, version, Seed(seed), name).bits();
-        let all = [
-            first(1, 7, "a"),
-            first(1, 7, "b"),
-            first(1, 8, "a"),
-            first(2, 7, "a"),
-        ];
+        let all = [first(1, 7, "a"), first(1, 7, "b"), first(1, 8, "a"), first(2, 7, "a")];
         assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
     }
 

@@ -12,23 +12,12 @@ const LISTS: [(&str, &str); 8] = [
 ];
 
 /// The lists there are.
-pub(crate) const NAMES: [&str; 8] = [
-    "people",
-    "companies",
-    "products",
-    "cities",
-    "hosts",
-    "nouns",
-    "adjectives",
-    "verbs",
-];
+pub(crate) const NAMES: [&str; 8] =
+    ["people", "companies", "products", "cities", "hosts", "nouns", "adjectives", "verbs"];
 
 /// The words of a list.
 pub(crate) fn list(name: &str) -> Option<Vec<&'static str>> {
-    LISTS
-        .iter()
-        .find(|(list, _)| *list == name)
-        .map(|(_, text)| text.lines().collect())
+    LISTS.iter().find(|(list, _)| *list == name).map(|(_, text)| text.lines().collect())
 }
 
 #[cfg(test)]
@@ -41,15 +30,8 @@ mod tests {
         for name in NAMES {
             let words = list(name).unwrap();
             let different: std::collections::BTreeSet<_> = words.iter().collect();
-            assert!(
-                words.len() >= 40 && different.len() == words.len(),
-                "{name}: {} words",
-                words.len()
-            );
-            assert!(
-                words.iter().all(|word| !word.trim().is_empty()),
-                "{name} has an empty line"
-            );
+            assert!(words.len() >= 40 && different.len() == words.len(), "{name}: {} words", words.len());
+            assert!(words.iter().all(|word| !word.trim().is_empty()), "{name} has an empty line");
         }
     }
 }

@@ -24,11 +24,7 @@ impl<'de> Deserialize<'de> for Text {
         let spanned = serde_saphyr::Spanned::<String>::deserialize(deserializer)?;
         let at = spanned.referenced;
         let number = |value: u64| usize::try_from(value).unwrap_or(0);
-        Ok(Self {
-            value: spanned.value,
-            line: number(at.line()),
-            column: number(at.column()),
-        })
+        Ok(Self { value: spanned.value, line: number(at.line()), column: number(at.column()) })
     }
 }
 
@@ -57,10 +53,7 @@ pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Result<(T, String), Erro
 
 fn fault(file: &Path, text: &str, error: &serde_saphyr::Error) -> Fault {
     let bare = error.without_snippet().to_string();
-    let message = bare
-        .rsplit_once(" at line ")
-        .map_or(bare.as_str(), |(message, _)| message)
-        .to_owned();
+    let message = bare.rsplit_once(" at line ").map_or(bare.as_str(), |(message, _)| message).to_owned();
     let mut fault = Fault::new(file, message.clone()).text(text);
     if let Some(at) = error.location() {
         let number = |value: u64| usize::try_from(value).unwrap_or(0);
@@ -74,15 +67,11 @@ fn fault(file: &Path, text: &str, error: &serde_saphyr::Error) -> Fault {
 
 /// Turns "unknown field `nmae`, expected one of name, run" into a suggestion.
 fn hint(message: &str) -> Option<String> {
-    let (_, rest) = message
-        .split_once("unknown field `")
-        .or_else(|| message.split_once("unknown variant `"))?;
+    let (_, rest) =
+        message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
     let (word, expected) = rest.split_once('`')?;
     let (_, expected) = expected.split_once("expected ")?;
-    let names = expected
-        .trim_start_matches("one of ")
-        .split(',')
-        .map(|name| name.trim().trim_matches('`'));
+    let names = expected.trim_start_matches("one of ").split(',').map(|name| name.trim().trim_matches('`'));
     Some(match nearest(word, names) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("it takes {}", expected.trim_start_matches("one of ")),

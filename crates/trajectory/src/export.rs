@@ -126,11 +126,8 @@ impl Export {
         let header = &trajectory.header;
         let summary = trajectory.summary.as_ref();
         let mut workspace = Manifest::default();
-        let steps: Vec<ExportedStep> = trajectory
-            .steps
-            .iter()
-            .map(|step| exported_step(step, &mut workspace))
-            .collect();
+        let steps: Vec<ExportedStep> =
+            trajectory.steps.iter().map(|step| exported_step(step, &mut workspace)).collect();
         let final_state = summary.map(|summary| exported_state(&summary.final_state, &mut workspace));
         Self {
             schema_version: SCHEMA_VERSION,

@@ -51,17 +51,9 @@ enum Place {
 impl JournalWriter {
     /// A new, empty journal. That the file exists already is an error: attempts are never overwritten.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map_err(failed("create", path))?;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            length: 0,
-            place: Place::Header,
-        })
+        let file =
+            OpenOptions::new().write(true).create_new(true).open(path).map_err(failed("create", path))?;
+        Ok(Self { file, path: path.to_owned(), length: 0, place: Place::Header })
     }
 
     /// Writes one record, whole, in one write: the header first, the summary last, anything else between them.
@@ -95,17 +87,12 @@ impl JournalWriter {
 
     fn place_after(&self, record: &Record) -> Result<Place> {
         match (self.place, record) {
-            (Place::Broken, _) => Err(Error::Broken {
-                path: self.path.clone(),
-            }),
+            (Place::Broken, _) => Err(Error::Broken { path: self.path.clone() }),
             (Place::Header, Record::Header(_)) | (Place::Middle, Record::Turn(_) | Record::Step(_)) => {
                 Ok(Place::Middle)
             }
             (Place::Middle, Record::Summary(_)) => Ok(Place::End),
-            _ => Err(Error::OutOfOrder {
-                path: self.path.clone(),
-                record: kind_of(record),
-            }),
+            _ => Err(Error::OutOfOrder { path: self.path.clone(), record: kind_of(record) }),
         }
     }
 }
@@ -134,16 +121,9 @@ pub fn read(path: &Path) -> Result<Read> {
     let (lines, torn) = good_lines(path)?;
     let mut records = lines.into_iter();
     let Some(Record::Header(header)) = records.next() else {
-        return Err(Error::Headless {
-            path: path.to_owned(),
-        });
+        return Err(Error::Headless { path: path.to_owned() });
     };
-    let mut trajectory = Trajectory {
-        header: *header,
-        turns: Vec::new(),
-        steps: Vec::new(),
-        summary: None,
-    };
+    let mut trajectory = Trajectory { header: *header, turns: Vec::new(), steps: Vec::new(), summary: None };
     for (index, record) in records.enumerate() {
         let misplaced = trajectory.summary.is_some() || matches!(record, Record::Header(_));
         if misplaced {
@@ -172,10 +152,7 @@ pub fn read(path: &Path) -> Result<Read> {
 pub fn recover(path: &Path) -> Result<Option<Torn>> {
     let (_, torn) = good_lines(path)?;
     if let Some(torn) = torn {
-        let file = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(failed("open", path))?;
+        let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
         file.set_len(torn.offset).map_err(failed("cut", path))?;
         file.sync_data().map_err(failed("sync", path))?;
     }
@@ -206,9 +183,7 @@ fn good_lines(path: &Path) -> Result<(Vec<Record>, Option<Torn>)> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = reader
-            .read_until(b'\n', &mut line)
-            .map_err(failed("read", path))?;
+        let length = reader.read_until(b'\n', &mut line).map_err(failed("read", path))?;
         if length == 0 {
             break;
         }
@@ -229,10 +204,7 @@ fn good_lines(path: &Path) -> Result<(Vec<Record>, Option<Torn>)> {
             (None, Some(_)) => {}
         }
     }
-    let torn = (good_end < size).then(|| Torn {
-        offset: good_end,
-        bytes: size - good_end,
-    });
+    let torn = (good_end < size).then(|| Torn { offset: good_end, bytes: size - good_end });
     Ok((records, torn))
 }
 
@@ -245,11 +217,7 @@ fn parsed(json: &[u8], path: &Path, line: u64) -> Result<Record> {
         && let Ok(Version { wire_version: found }) = serde_json::from_slice(json)
         && found > WIRE_VERSION
     {
-        return Err(Error::Newer {
-            path: path.to_owned(),
-            found,
-            known: WIRE_VERSION,
-        });
+        return Err(Error::Newer { path: path.to_owned(), found, known: WIRE_VERSION });
     }
     serde_json::from_slice(json).map_err(|problem| Error::Corrupt {
         path: path.to_owned(),
@@ -299,10 +267,7 @@ fn last_line(path: &Path) -> Result<Option<Vec<u8>>> {
         start -= length;
         file.seek(SeekFrom::Start(start)).map_err(failed("read", path))?;
         let mut block = Vec::new();
-        (&mut file)
-            .take(length)
-            .read_to_end(&mut block)
-            .map_err(failed("read", path))?;
+        (&mut file).take(length).read_to_end(&mut block).map_err(failed("read", path))?;
         block.extend_from_slice(&tail);
         tail = block;
         let before_last = tail.len().saturating_sub(1);
@@ -326,9 +291,7 @@ fn kind_of(record: &Record) -> &'static str {
 pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    fs::File::open(folder)
-        .and_then(|file| file.sync_all())
-        .map_err(failed("sync", folder))
+    fs::File::open(folder).and_then(|file| file.sync_all()).map_err(failed("sync", folder))
 }
 
 impl Read {

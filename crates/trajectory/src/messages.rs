@@ -21,11 +21,7 @@ pub struct Transcript {
 /// result.
 pub fn transcript(trajectory: &Trajectory) -> Transcript {
     let header = &trajectory.header;
-    if trajectory.turns.is_empty() {
-        canonical(header, &trajectory.steps)
-    } else {
-        recorded(trajectory)
-    }
+    if trajectory.turns.is_empty() { canonical(header, &trajectory.steps) } else { recorded(trajectory) }
 }
 
 fn recorded(trajectory: &Trajectory) -> Transcript {
@@ -38,10 +34,7 @@ fn recorded(trajectory: &Trajectory) -> Transcript {
             messages.push(result_of(step, step.tool_call_id.as_deref()));
         }
     }
-    Transcript {
-        messages,
-        tools: trajectory.header.tools.clone(),
-    }
+    Transcript { messages, tools: trajectory.header.tools.clone() }
 }
 
 fn canonical(header: &Header, steps: &[Step]) -> Transcript {
@@ -50,10 +43,7 @@ fn canonical(header: &Header, steps: &[Step]) -> Transcript {
         messages.push(json!({"role": "user", "content": header.instruction}));
     }
     for step in steps {
-        let id = step
-            .tool_call_id
-            .clone()
-            .unwrap_or_else(|| format!("call_{}", step.step));
+        let id = step.tool_call_id.clone().unwrap_or_else(|| format!("call_{}", step.step));
         let (name, arguments) = call_of(&step.action);
         messages.push(json!({
             "role": "assistant",
@@ -66,10 +56,7 @@ fn canonical(header: &Header, steps: &[Step]) -> Transcript {
         }));
         messages.push(result_of(step, Some(&id)));
     }
-    Transcript {
-        messages,
-        tools: header.tools.clone(),
-    }
+    Transcript { messages, tools: header.tools.clone() }
 }
 
 fn result_of(step: &Step, tool_call_id: Option<&str>) -> Value {
@@ -104,11 +91,7 @@ mod tests {
         trajectory.turns[1].inserted = vec![json!({"role": "user", "content": "go on"})];
         trajectory.steps[2].tool_call_id = None;
         let chat = transcript(&trajectory);
-        let roles: Vec<&str> = chat
-            .messages
-            .iter()
-            .map(|m| m["role"].as_str().unwrap())
-            .collect();
+        let roles: Vec<&str> = chat.messages.iter().map(|m| m["role"].as_str().unwrap()).collect();
         let expected = [
             "system",
             "user",
@@ -135,24 +118,8 @@ mod tests {
         trajectory.steps[1].turn = Some(1);
         trajectory.steps[2].turn = Some(2);
         trajectory.steps[3].turn = Some(2);
-        let roles: Vec<Value> = transcript(&trajectory)
-            .messages
-            .iter()
-            .map(|m| m["role"].clone())
-            .collect();
-        assert_eq!(
-            roles,
-            [
-                "system",
-                "user",
-                "assistant",
-                "tool",
-                "tool",
-                "assistant",
-                "tool",
-                "tool"
-            ]
-        );
+        let roles: Vec<Value> = transcript(&trajectory).messages.iter().map(|m| m["role"].clone()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool", "tool", "assistant", "tool", "tool"]);
     }
 
     #[test]
@@ -167,10 +134,7 @@ mod tests {
         assert_eq!(function["name"], "bash");
         assert!(function["arguments"].as_str().unwrap().contains("sed -i"));
         assert_eq!(chat.messages[2]["content"], trajectory.steps[0].observation.text);
-        assert_eq!(
-            chat.messages[2]["tool_call_id"],
-            chat.messages[1]["tool_calls"][0]["id"]
-        );
+        assert_eq!(chat.messages[2]["tool_call_id"], chat.messages[1]["tool_calls"][0]["id"]);
     }
 
     #[test]

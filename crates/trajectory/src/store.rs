@@ -43,9 +43,7 @@ impl RunStore {
     /// Lays out a new run. The folder must not exist; it appears whole or not at all.
     pub fn create(folder: &Path, plan: RunPlan) -> Result<Self> {
         if folder.symlink_metadata().is_ok() {
-            return Err(Error::RunExists {
-                path: folder.to_owned(),
-            });
+            return Err(Error::RunExists { path: folder.to_owned() });
         }
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
@@ -55,18 +53,13 @@ impl RunStore {
         let rollouts = draft.path().join(ROLLOUTS);
         fs::create_dir(&rollouts).map_err(failed("create", &rollouts))?;
         fs::rename(draft.path(), folder).map_err(|source| match source.kind() {
-            std::io::ErrorKind::DirectoryNotEmpty => Error::RunExists {
-                path: folder.to_owned(),
-            },
+            std::io::ErrorKind::DirectoryNotEmpty => Error::RunExists { path: folder.to_owned() },
             _ => failed("create", folder)(source),
         })?;
         // What the draft would remove has moved away.
         let _moved = draft.keep();
         sync_folder_of(folder)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            plan,
-        })
+        Ok(Self { folder: folder.to_owned(), plan })
     }
 
     /// Opens a run that is there.
@@ -77,28 +70,18 @@ impl RunStore {
         }
         let path = folder.join(PLAN);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Error::NoRun {
-                path: folder.to_owned(),
-            },
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Error::NoRun { path: folder.to_owned() }
+            }
             _ => failed("read", &path)(source),
         })?;
-        let parse = |source| Error::Parse {
-            path: path.clone(),
-            source,
-        };
+        let parse = |source| Error::Parse { path: path.clone(), source };
         let version: Version = serde_json::from_slice(&bytes).map_err(parse)?;
         if version.wire_version > WIRE_VERSION {
-            return Err(Error::Newer {
-                path,
-                found: version.wire_version,
-                known: WIRE_VERSION,
-            });
+            return Err(Error::Newer { path, found: version.wire_version, known: WIRE_VERSION });
         }
         let plan = serde_json::from_slice(&bytes).map_err(parse)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            plan,
-        })
+        Ok(Self { folder: folder.to_owned(), plan })
     }
 
     /// Keeps every other process from working on the run until the lock is dropped. `holder` is what they are told:
@@ -115,16 +98,12 @@ impl RunStore {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: self.folder.clone(),
-                    holder: holder_in(&mut file),
-                });
+                return Err(Error::Locked { path: self.folder.clone(), holder: holder_in(&mut file) });
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
         }
         file.set_len(0).map_err(failed("write", &path))?;
-        file.write_all(holder.as_bytes())
-            .map_err(failed("write", &path))?;
+        file.write_all(holder.as_bytes()).map_err(failed("write", &path))?;
         Ok(RunLock { file })
     }
 
@@ -161,11 +140,7 @@ impl RunStore {
     /// The summary of a rollout that finished; nothing for any other.
     pub fn summary(&self, rollout: &RolloutId) -> Result<Option<Summary>> {
         let path = self.journal_path(rollout);
-        if path.exists() {
-            journal::summary_of(&path)
-        } else {
-            Ok(None)
-        }
+        if path.exists() { journal::summary_of(&path) } else { Ok(None) }
     }
 
     /// The record of one rollout; nothing if it has not begun.
@@ -254,9 +229,7 @@ impl RunLock {
 
 fn holder_in(file: &mut File) -> String {
     let mut holder = String::new();
-    let read = file
-        .rewind()
-        .and_then(|()| file.take(200).read_to_string(&mut holder));
+    let read = file.rewind().and_then(|()| file.take(200).read_to_string(&mut holder));
     match read {
         Ok(length) if length > 0 => holder.trim().to_owned(),
         Ok(_) | Err(_) => "another process".to_owned(),
@@ -264,11 +237,7 @@ fn holder_in(file: &mut File) -> String {
 }
 
 fn draft_beside(folder: &Path, parent: &Path) -> Result<tempfile::TempDir> {
-    let name = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut builder = tempfile::Builder::new();
     let prefix = format!(".{name}.");
     builder.prefix(&prefix).suffix(".tmp");

@@ -24,14 +24,7 @@ fn version_1_looks_as_it_did_then() {
 #[test]
 fn the_promised_names_are_there_with_their_types() {
     let document = exported(&Sample::default());
-    for name in [
-        "task_id",
-        "task_instruction",
-        "difficulty",
-        "llm_model",
-        "scaffold",
-        "final_result",
-    ] {
+    for name in ["task_id", "task_instruction", "difficulty", "llm_model", "scaffold", "final_result"] {
         assert!(document[name].is_string(), "{name}");
     }
     for name in ["total_reward", "execution_time_seconds", "total_tokens"] {
@@ -55,9 +48,7 @@ fn the_promised_names_are_there_with_their_types() {
 fn every_state_names_every_file_of_its_moment() {
     let document = exported(&Sample::default());
     let files = |step: usize| -> Vec<String> {
-        let files = document["trajectory"][step]["state"]["files"]
-            .as_object()
-            .unwrap();
+        let files = document["trajectory"][step]["state"]["files"].as_object().unwrap();
         files.keys().cloned().collect()
     };
     assert_eq!(files(0), ["src/main.py"]);

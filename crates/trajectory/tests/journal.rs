@@ -19,12 +19,7 @@ fn records_of(trajectory: &Trajectory) -> Vec<Record> {
         records.extend(asked_for.cloned().map(Record::Turn));
         records.push(Record::Step(step.clone()));
     }
-    records.extend(
-        trajectory
-            .summary
-            .clone()
-            .map(|summary| Record::Summary(Box::new(summary))),
-    );
+    records.extend(trajectory.summary.clone().map(|summary| Record::Summary(Box::new(summary))));
     records
 }
 
@@ -61,30 +56,20 @@ fn version_1_is_read_and_written_as_it_was_then() {
     assert_eq!(read(&golden()).unwrap().trajectory, trajectory);
     let folder = TempDir::new().unwrap();
     let path = journal_in(&folder, &records_of(&trajectory));
-    assert_eq!(
-        fs::read_to_string(path).unwrap(),
-        fs::read_to_string(golden()).unwrap()
-    );
+    assert_eq!(fs::read_to_string(path).unwrap(), fs::read_to_string(golden()).unwrap());
 }
 
 #[test]
 fn cut_at_any_byte_every_whole_record_survives() {
     let folder = TempDir::new().unwrap();
-    let whole = Sample {
-        steps: 2,
-        ..Sample::oracle()
-    }
-    .trajectory();
+    let whole = Sample { steps: 2, ..Sample::oracle() }.trajectory();
     let bytes = fs::read(journal_in(&folder, &records_of(&whole))).unwrap();
     let path = folder.path().join("cut.jsonl");
     for cut in 0..=bytes.len() {
         let kept = &bytes[..cut];
         fs::write(&path, kept).unwrap();
         let lines = kept.split(|byte| *byte == b'\n').count() - 1;
-        let good = kept
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let good = kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if lines == 0 {
             assert!(matches!(read(&path), Err(Error::Headless { .. })), "cut at {cut}");
             continue;
@@ -95,11 +80,7 @@ fn cut_at_any_byte_every_whole_record_survives() {
         let torn = read.torn.map(|torn| (torn.offset, torn.bytes));
         let expected = (good < cut).then_some((good as u64, (cut - good) as u64));
         assert_eq!(torn, expected, "cut at {cut}");
-        assert_eq!(
-            summary_of(&path).unwrap().is_some(),
-            cut == bytes.len(),
-            "cut at {cut}"
-        );
+        assert_eq!(summary_of(&path).unwrap().is_some(), cut == bytes.len(), "cut at {cut}");
 
         // Recovery waits for the disk, so it is tried at every 31st place only.
         if cut % 31 == 0 {
@@ -124,10 +105,7 @@ fn a_tail_of_zeros_is_torn_and_not_corrupt() {
     bytes.extend_from_slice(b"\nhalf a li\n");
     fs::write(&path, &bytes).unwrap();
     let torn = read(&path).unwrap().torn.unwrap();
-    assert_eq!(
-        (torn.offset, torn.bytes),
-        (good as u64, (bytes.len() - good) as u64)
-    );
+    assert_eq!((torn.offset, torn.bytes), (good as u64, (bytes.len() - good) as u64));
 }
 
 #[test]
@@ -137,15 +115,9 @@ fn a_bad_line_before_good_ones_is_an_error_that_names_it() {
     let text = fs::read_to_string(golden()).unwrap();
     fs::write(&path, text.replacen("sed -i s/2/x/", "sed -i s/2/y/", 1)).unwrap();
     let error = read(&path).unwrap_err();
-    assert!(
-        matches!(&error, Error::Corrupt { line, .. } if *line > 1),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Corrupt { line, .. } if *line > 1), "{error}");
     assert!(recover(&path).is_err());
-    assert!(
-        fs::read_to_string(&path).unwrap().len() == text.len(),
-        "it was cut"
-    );
+    assert!(fs::read_to_string(&path).unwrap().len() == text.len(), "it was cut");
 }
 
 #[test]

@@ -13,15 +13,7 @@ use trajforge_schema::{Record, RunPlan, Trajectory, WIRE_VERSION};
 use trajforge_trajectory::{Error, RunStore};
 
 fn plan(seeds: u64) -> RunPlan {
-    let rollouts = (0..seeds)
-        .map(|seed| {
-            Sample {
-                seed,
-                ..Sample::oracle()
-            }
-            .rollout()
-        })
-        .collect();
+    let rollouts = (0..seeds).map(|seed| Sample { seed, ..Sample::oracle() }.rollout()).collect();
     RunPlan {
         wire_version: WIRE_VERSION,
         name: "first".parse().unwrap(),
@@ -33,9 +25,7 @@ fn plan(seeds: u64) -> RunPlan {
 
 fn write(store: &RunStore, trajectory: &Trajectory, whole: bool) {
     let mut journal = store.begin(&trajectory.header.rollout.id).unwrap();
-    journal
-        .append(&Record::Header(Box::new(trajectory.header.clone())))
-        .unwrap();
+    journal.append(&Record::Header(Box::new(trajectory.header.clone()))).unwrap();
     for step in &trajectory.steps {
         journal.append(&Record::Step(step.clone())).unwrap();
     }
@@ -47,11 +37,7 @@ fn write(store: &RunStore, trajectory: &Trajectory, whole: bool) {
 }
 
 fn oracle(seed: u64) -> Trajectory {
-    Sample {
-        seed,
-        ..Sample::oracle()
-    }
-    .trajectory()
+    Sample { seed, ..Sample::oracle() }.trajectory()
 }
 
 #[test]
@@ -81,10 +67,7 @@ fn an_existing_folder_is_refused_and_left_as_it_is() {
 fn a_folder_without_a_plan_is_no_run() {
     let folder = TempDir::new().unwrap();
     assert!(matches!(RunStore::open(folder.path()), Err(Error::NoRun { .. })));
-    assert!(matches!(
-        RunStore::open(Path::new("/nowhere/at/all")),
-        Err(Error::NoRun { .. })
-    ));
+    assert!(matches!(RunStore::open(Path::new("/nowhere/at/all")), Err(Error::NoRun { .. })));
     fs::write(folder.path().join("run.json"), "{\"wire_version\": 99}").unwrap();
     assert!(matches!(RunStore::open(folder.path()), Err(Error::Newer { .. })));
     fs::write(folder.path().join("run.json"), "{").unwrap();
@@ -136,10 +119,7 @@ fn an_earlier_try_is_kept_beside_the_one_that_counts() {
     let lost = store.lost(id);
     assert_eq!(lost.len(), 2);
     assert!(lost[1].ends_with(format!("{id}.lost-2.jsonl")));
-    assert_eq!(
-        trajforge_trajectory::read(&lost[0]).unwrap().trajectory.summary,
-        None
-    );
+    assert_eq!(trajforge_trajectory::read(&lost[0]).unwrap().trajectory.summary, None);
 }
 
 #[test]

@@ -24,10 +24,20 @@ pub(crate) fn show(global: &Global, order: &Show) -> anyhow::Result<ExitCode> {
 
 fn print(trajectory: &Trajectory) -> anyhow::Result<()> {
     let header = &trajectory.header;
-    output::data(format!("{}\n{} task of {}\n", header.rollout.id, header.difficulty.as_str(), header.rollout.template))?;
+    output::data(format!(
+        "{}\n{} task of {}\n",
+        header.rollout.id,
+        header.difficulty.as_str(),
+        header.rollout.template
+    ))?;
     output::data(format!("{}\n", header.instruction))?;
     for step in &trajectory.steps {
-        output::data(format!("--- step {} in {} ({})", step.step, step.state.cwd, output::duration(step.seconds)))?;
+        output::data(format!(
+            "--- step {} in {} ({})",
+            step.step,
+            step.state.cwd,
+            output::duration(step.seconds)
+        ))?;
         if !step.reasoning.is_empty() {
             output::data(format!("# {}", step.reasoning.replace('\n', "\n# ")))?;
         }
@@ -57,7 +67,9 @@ fn action(action: &Action) -> String {
         Action::Read { path, .. } => format!("read {path}"),
         Action::Write { path, content } => format!("write {path}\n{}", shortened(content)),
         Action::Edit { path, old, new, .. } => {
-            let marked = |sign: &str, text: &str| text.lines().map(|line| format!("{sign} {line}\n")).collect::<String>();
+            let marked = |sign: &str, text: &str| {
+                text.lines().map(|line| format!("{sign} {line}\n")).collect::<String>()
+            };
             format!("edit {path}\n{}{}", marked("-", old), marked("+", new).trim_end())
         }
         Action::Search { pattern, path } => format!("search {pattern} in {}", path.as_deref().unwrap_or(".")),

@@ -13,11 +13,15 @@ pub(crate) async fn status(global: &Global, order: &Status) -> anyhow::Result<Ex
     if global.json {
         let rows: Vec<_> = rows.iter().map(row).collect();
         let rate = counts.success_rate();
-        output::json(&json!({ "name": plan.name, "counts": counts, "success_rate": rate, "rollouts": rows }))?;
+        output::json(
+            &json!({ "name": plan.name, "counts": counts, "success_rate": rate, "rollouts": rows }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = output::table(&["planned", "waiting", "running", "success", "partial", "failure", "error", "cost"]);
-    let numbers = [counts.planned, counts.waiting, counts.leased, counts.success, counts.partial, counts.failure];
+    let mut table =
+        output::table(&["planned", "waiting", "running", "success", "partial", "failure", "error", "cost"]);
+    let numbers =
+        [counts.planned, counts.waiting, counts.leased, counts.success, counts.partial, counts.failure];
     let mut cells: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     cells.extend([counts.error.to_string(), counts.cost.to_string()]);
     table.add_row(cells);
@@ -29,7 +33,9 @@ pub(crate) async fn status(global: &Global, order: &Status) -> anyhow::Result<Ex
             let cell = |name: &str| match &row[name] {
                 serde_json::Value::Null => "-".to_owned(),
                 serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or(0.0)),
+                serde_json::Value::Number(number) if number.is_f64() => {
+                    format!("{:.2}", number.as_f64().unwrap_or(0.0))
+                }
                 other => other.to_string(),
             };
             table.add_row(["id", "state", "outcome", "reward", "steps", "seconds", "why"].map(cell));

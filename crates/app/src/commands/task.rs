@@ -19,7 +19,10 @@ pub(crate) fn task(global: &Global, command: &TaskCommand) -> anyhow::Result<Exi
         output::json(&json!({ "id": task.id, "digest": task.digest, "folder": out }))?;
     } else {
         output::data(&task.id)?;
-        output::say(format!("{} has instruction.md, workspace/, verify/, solution.md and traps/", out.display()));
+        output::say(format!(
+            "{} has instruction.md, workspace/, verify/, solution.md and traps/",
+            out.display()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -78,7 +78,8 @@ fn list(global: &Global) -> anyhow::Result<ExitCode> {
 fn show(global: &Global, id: &str) -> anyhow::Result<ExitCode> {
     let template = library(global)?.template(id).map_err(Error::from)?;
     let definition = &template.definition;
-    let checks: Vec<_> = definition.checks.iter().map(|check| (&check.name, check.kind, check.weight)).collect();
+    let checks: Vec<_> =
+        definition.checks.iter().map(|check| (&check.name, check.kind, check.weight)).collect();
     let milestones: Vec<_> = definition.milestones.iter().map(|milestone| &milestone.name).collect();
     let parameters: Vec<_> = definition.parameters.keys().collect();
     if global.json {
@@ -103,11 +104,15 @@ fn show(global: &Global, id: &str) -> anyhow::Result<ExitCode> {
     table.add_row(["skills", &definition.skills.join(", ")]);
     table.add_row(["expected steps", &definition.expected_steps.to_string()]);
     table.add_row(["image", &definition.environment.image]);
-    table.add_row(["parameters", &parameters.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")]);
+    table
+        .add_row(["parameters", &parameters.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")]);
     table.add_row(["decided by", &definition.answer.join(", ")]);
-    let named = |(name, kind, weight): &(&String, trajforge_schema::CheckKind, f64)| format!("{name} ({kind:?}, {weight})");
+    let named = |(name, kind, weight): &(&String, trajforge_schema::CheckKind, f64)| {
+        format!("{name} ({kind:?}, {weight})")
+    };
     table.add_row(["checks", &checks.iter().map(named).collect::<Vec<_>>().join(", ").to_lowercase()]);
-    table.add_row(["milestones", &milestones.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")]);
+    table
+        .add_row(["milestones", &milestones.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")]);
     output::data(table)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -144,14 +149,23 @@ fn print_report(report: &GateReport) -> anyhow::Result<()> {
         }
     }
     for pair in &report.near_copies {
-        output::data(format!("{} and {} are near-copies: similarity {:.2}", pair.left, pair.right, pair.jaccard))?;
+        output::data(format!(
+            "{} and {} are near-copies: similarity {:.2}",
+            pair.left, pair.right, pair.jaccard
+        ))?;
     }
     if let Some(pair) = &report.most_similar {
         output::say(format!("most similar: {} and {} ({:.2})", pair.left, pair.right, pair.jaccard));
     }
     for balance in &report.balance {
-        let counts: Vec<String> = balance.counts.iter().map(|(value, count)| format!("{value} {count}")).collect();
-        output::say(format!("{}: evenness {:.2} ({})", balance.property, balance.evenness, counts.join(", ")));
+        let counts: Vec<String> =
+            balance.counts.iter().map(|(value, count)| format!("{value} {count}")).collect();
+        output::say(format!(
+            "{}: evenness {:.2} ({})",
+            balance.property,
+            balance.evenness,
+            counts.join(", ")
+        ));
     }
     Ok(())
 }

@@ -150,8 +150,13 @@ fn bash(command: &str) -> OracleStep {
 
 /// A command that searches everything the agent can read for telling lines of the checks and of the setup.
 fn search_for_hidden_text(task: &Task) -> String {
-    let visible: BTreeSet<&str> =
-        task.files.iter().filter_map(|file| file.content.as_text()).flat_map(str::lines).map(str::trim).collect();
+    let visible: BTreeSet<&str> = task
+        .files
+        .iter()
+        .filter_map(|file| file.content.as_text())
+        .flat_map(str::lines)
+        .map(str::trim)
+        .collect();
     let hidden = task.verification.files.iter().chain(&task.setup_files);
     let lines = hidden.filter(|file| file.path != "params.json").filter_map(|file| file.content.as_text());
     let mut telling: Vec<&str> = lines

@@ -12,10 +12,7 @@ pub struct Nop;
 #[async_trait]
 impl Scaffold for Nop {
     fn offer(&self) -> Offer {
-        Offer {
-            version: "1".to_owned(),
-            ..Offer::default()
-        }
+        Offer { version: "1".to_owned(), ..Offer::default() }
     }
 
     fn provenance(&self) -> Provenance {
@@ -23,9 +20,6 @@ impl Scaffold for Nop {
     }
 
     async fn decide(&mut self, _: &[Seen]) -> Result<Decision, Failure> {
-        Ok(Decision {
-            ending: Some(Ending::Stopped),
-            ..Decision::default()
-        })
+        Ok(Decision { ending: Some(Ending::Stopped), ..Decision::default() })
     }
 }

@@ -22,10 +22,7 @@ impl Oracle {
 
     /// Other steps on the same task: a trap, or another seed's solution.
     pub fn playing(task: &Task, steps: Vec<OracleStep>) -> Self {
-        Self {
-            steps: steps.into(),
-            offer: tools::offer(task),
-        }
+        Self { steps: steps.into(), offer: tools::offer(task) }
     }
 }
 
@@ -41,20 +38,9 @@ impl Scaffold for Oracle {
 
     async fn decide(&mut self, _: &[Seen]) -> Result<Decision, Failure> {
         let Some(OracleStep { reasoning, action }) = self.steps.pop_front() else {
-            return Ok(Decision {
-                ending: Some(Ending::Stopped),
-                ..Decision::default()
-            });
+            return Ok(Decision { ending: Some(Ending::Stopped), ..Decision::default() });
         };
-        let intent = Intent {
-            action,
-            reasoning,
-            turn: None,
-            tool_call_id: None,
-        };
-        Ok(Decision {
-            intents: vec![intent],
-            ..Decision::default()
-        })
+        let intent = Intent { action, reasoning, turn: None, tool_call_id: None };
+        Ok(Decision { intents: vec![intent], ..Decision::default() })
     }
 }

@@ -38,11 +38,7 @@ pub(crate) fn offer(task: &Task) -> Offer {
         json!({ "role": "user", "content": task.instruction }),
     ];
     let tools = serde_json::from_str(TOOLS).expect("the file beside this one is a list");
-    Offer {
-        version: format!("1+{}", digest.short()),
-        prompt,
-        tools,
-    }
+    Offer { version: format!("1+{}", digest.short()), prompt, tools }
 }
 
 impl Tools {
@@ -50,25 +46,13 @@ impl Tools {
     pub fn new(model: Arc<dyn Model>, task: &Task) -> Self {
         let offer = offer(task);
         let messages = offer.prompt.clone();
-        Self {
-            model,
-            offer,
-            messages,
-            inserted: Vec::new(),
-            turns: 0,
-            malformed: 0,
-        }
+        Self { model, offer, messages, inserted: Vec::new(), turns: 0, malformed: 0 }
     }
 
     fn take_in(&mut self, seen: &[Seen]) {
-        for Seen {
-            tool_call_id,
-            observation,
-        } in seen
-        {
+        for Seen { tool_call_id, observation } in seen {
             let content = &observation.text;
-            self.messages
-                .push(json!({ "role": "tool", "tool_call_id": tool_call_id, "content": content }));
+            self.messages.push(json!({ "role": "tool", "tool_call_id": tool_call_id, "content": content }));
         }
     }
 
@@ -91,15 +75,8 @@ impl Scaffold for Tools {
 
     async fn decide(&mut self, seen: &[Seen]) -> Result<Decision, Failure> {
         self.take_in(seen);
-        let request = ChatRequest {
-            messages: self.messages.clone(),
-            tools: self.offer.tools.clone(),
-        };
-        let reply = self
-            .model
-            .complete(&request)
-            .await
-            .map_err(|error| error.to_failure())?;
+        let request = ChatRequest { messages: self.messages.clone(), tools: self.offer.tools.clone() };
+        let reply = self.model.complete(&request).await.map_err(|error| error.to_failure())?;
         self.turns += 1;
         self.messages.push(reply.message.clone());
         let reasoning = call::reasoning(&reply.message);
@@ -108,11 +85,7 @@ impl Scaffold for Tools {
             .enumerate()
             .map(|(index, (tool_call_id, action))| Intent {
                 action,
-                reasoning: if index == 0 {
-                    reasoning.clone()
-                } else {
-                    String::new()
-                },
+                reasoning: if index == 0 { reasoning.clone() } else { String::new() },
                 turn: Some(self.turns),
                 tool_call_id,
             })
@@ -134,18 +107,12 @@ impl Scaffold for Tools {
         let limit = if intents.is_empty() {
             Ending::Stopped
         } else {
-            Ending::LimitReached {
-                limit: Limit::Malformed,
-            }
+            Ending::LimitReached { limit: Limit::Malformed }
         };
         if intents.is_empty() && !gave_up {
             self.insert(NUDGE);
         }
-        Ok(Decision {
-            turn: Some(turn),
-            intents,
-            ending: gave_up.then_some(limit),
-        })
+        Ok(Decision { turn: Some(turn), intents, ending: gave_up.then_some(limit) })
     }
 }
 
@@ -180,7 +147,8 @@ mod tests {
             assert_eq!(tool["function"]["name"], action.kind());
             let mut fields = serde_json::to_value(action).unwrap();
             fields.as_object_mut().unwrap().shift_remove("type");
-            let keys = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
+            let keys =
+                |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
             assert_eq!(keys(&tool["function"]["parameters"]["properties"]), keys(&fields));
         }
     }

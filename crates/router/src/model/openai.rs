@@ -51,12 +51,7 @@ impl OpenaiChat {
             .user_agent(concat!("trajforge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Client(error.to_string()))?;
-        Ok(Self {
-            entry,
-            key,
-            client,
-            first_wait: FIRST_WAIT,
-        })
+        Ok(Self { entry, key, client, first_wait: FIRST_WAIT })
     }
 
     /// The same with another first wait between requests: for tests.
@@ -115,22 +110,11 @@ impl OpenaiChat {
     fn unsent(&self, url: &str, error: &reqwest::Error) -> Lost {
         let timed_out = error.is_timeout() && !error.is_connect();
         let (code, what) = if timed_out {
-            (
-                FailureCode::ModelTimeout,
-                format!("did not answer within {} s", self.entry.request_seconds),
-            )
+            (FailureCode::ModelTimeout, format!("did not answer within {} s", self.entry.request_seconds))
         } else {
-            (
-                FailureCode::ModelUnreachable,
-                format!("can't be reached: {}", innermost(error)),
-            )
+            (FailureCode::ModelUnreachable, format!("can't be reached: {}", innermost(error)))
         };
-        Lost {
-            code,
-            message: format!("{url} {what}"),
-            retry: true,
-            wait: None,
-        }
+        Lost { code, message: format!("{url} {what}"), retry: true, wait: None }
     }
 
     fn refused(&self, url: &str, status: StatusCode, body: &str, wait: Option<Duration>) -> Lost {
@@ -141,26 +125,12 @@ impl OpenaiChat {
             _ => (FailureCode::ModelRefused, false),
         };
         let message = format!("{url} answered {status}: {}", self.shown(body));
-        Lost {
-            code,
-            message,
-            retry,
-            wait,
-        }
+        Lost { code, message, retry, wait }
     }
 
     fn malformed(&self, what: &str, body: &str) -> Lost {
-        let message = if body.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}: {}", self.shown(body))
-        };
-        Lost {
-            code: FailureCode::ModelMalformed,
-            message,
-            retry: true,
-            wait: None,
-        }
+        let message = if body.is_empty() { what.to_owned() } else { format!("{what}: {}", self.shown(body)) };
+        Lost { code: FailureCode::ModelMalformed, message, retry: true, wait: None }
     }
 
     fn shown(&self, body: &str) -> String {
@@ -203,20 +173,12 @@ impl Model for OpenaiChat {
             requests += 1;
             let lost = match self.once(&body).await.and_then(|response| self.reply(&response)) {
                 Ok(reply) => {
-                    return Ok(Reply {
-                        requests,
-                        seconds: started.elapsed().as_secs_f64(),
-                        ..reply
-                    });
+                    return Ok(Reply { requests, seconds: started.elapsed().as_secs_f64(), ..reply });
                 }
                 Err(lost) => lost,
             };
             if !lost.retry || requests == MOST_REQUESTS {
-                return Err(Error::Request {
-                    code: lost.code,
-                    message: lost.message,
-                    requests,
-                });
+                return Err(Error::Request { code: lost.code, message: lost.message, requests });
             }
             tracing::debug!(requests, "asking again: {}", lost.message);
             tokio::time::sleep(lost.wait.unwrap_or(wait).min(LONGEST_WAIT)).await;
@@ -238,25 +200,14 @@ fn usage(usage: &Value) -> Usage {
 /// Seconds of a Retry-After header; dates are not used by these endpoints.
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    value
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|seconds| *seconds >= 0.0)
-        .map(Duration::from_secs_f64)
+    value.trim().parse::<f64>().ok().filter(|seconds| *seconds >= 0.0).map(Duration::from_secs_f64)
 }
 
 fn is_overflow(body: &str) -> bool {
     let body = body.to_lowercase();
-    [
-        "context_length",
-        "context length",
-        "maximum context",
-        "too many tokens",
-        "prompt is too long",
-    ]
-    .iter()
-    .any(|sign| body.contains(sign))
+    ["context_length", "context length", "maximum context", "too many tokens", "prompt is too long"]
+        .iter()
+        .any(|sign| body.contains(sign))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {
@@ -271,10 +222,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn install_provider() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        if rustls::crypto::ring::default_provider()
-            .install_default()
-            .is_err()
-        {
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("another part of this process has installed a provider already");
         }
     });

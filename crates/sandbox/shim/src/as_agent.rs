@@ -16,7 +16,7 @@ pub(crate) fn record() -> String {
     format!("{SECRET_FOLDER}/agent.json")
 }
 
-/// Becomes the agent, in the workspace, and runs the command; returns only if that fails.
+/// Becomes the agent and runs the command; returns only if that fails.
 pub(crate) fn run(arguments: Vec<OsString>) -> io::Error {
     match attempt(arguments) {
         Ok(never) => match never {},
@@ -31,11 +31,10 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
     };
     let hello: Hello = serde_json::from_slice(&fs::read(record())?)?;
     close_the_rest()?;
-    std::env::set_current_dir(&hello.workspace)?;
-    become_user(User::Plain {
-        uid: hello.uid,
-        gid: hello.gid,
-    })?;
+    let here = std::env::current_dir()?;
+    become_user(User::Plain { uid: hello.uid, gid: hello.gid })?;
+    // A folder that the agent may not enter, such as the checks' own, is no place for its code.
+    std::env::set_current_dir(here).or_else(|_| std::env::set_current_dir(&hello.workspace))?;
     let secret = format!("{SECRET_FOLDER}/bin:");
     let mut command = Command::new(program);
     for (name, value) in std::env::vars_os() {
@@ -44,11 +43,7 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
             command.env(name, path);
         }
     }
-    command.args(arguments).envs([
-        ("HOME", &hello.home),
-        ("USER", &hello.user),
-        ("LOGNAME", &hello.user),
-    ]);
+    command.args(arguments).envs([("HOME", &hello.home), ("USER", &hello.user), ("LOGNAME", &hello.user)]);
     Err(command.exec())
 }
 

@@ -27,10 +27,7 @@ pub(crate) fn told(text: String) -> (Response, Vec<u8>) {
 
 /// A text that says what went wrong, for the agent.
 pub(crate) fn declined(text: String) -> (Response, Vec<u8>) {
-    let shown = Shown {
-        is_error: true,
-        cut_bytes: 0,
-    };
+    let shown = Shown { is_error: true, cut_bytes: 0 };
     (Response::Shown(shown), text.into_bytes())
 }
 
@@ -64,11 +61,8 @@ pub(crate) fn read(world: &World, read: &Read) -> Answer {
 }
 
 fn numbered(path: &Path, content: &[u8], read: &Read) -> (Response, Vec<u8>) {
-    let lines: Vec<&[u8]> = content
-        .strip_suffix(b"\n")
-        .unwrap_or(content)
-        .split(|byte| *byte == b'\n')
-        .collect();
+    let lines: Vec<&[u8]> =
+        content.strip_suffix(b"\n").unwrap_or(content).split(|byte| *byte == b'\n').collect();
     let first = usize::try_from(read.offset.max(1)).unwrap_or(usize::MAX);
     if first > lines.len() {
         return declined(format!(
@@ -91,19 +85,9 @@ fn numbered(path: &Path, content: &[u8], read: &Read) -> (Response, Vec<u8>) {
     let mut cut_bytes = 0;
     if next <= lines.len() {
         cut_bytes = lines[next - 1..].iter().map(|line| line.len() as u64 + 1).sum();
-        let _ = writeln!(
-            text,
-            "[{} more lines; read on with offset {next}]",
-            lines.len() - next + 1
-        );
+        let _ = writeln!(text, "[{} more lines; read on with offset {next}]", lines.len() - next + 1);
     }
-    (
-        Response::Shown(Shown {
-            is_error: false,
-            cut_bytes,
-        }),
-        text.into_bytes(),
-    )
+    (Response::Shown(Shown { is_error: false, cut_bytes }), text.into_bytes())
 }
 
 /// A line as text, cut where it is endless.
@@ -126,10 +110,7 @@ pub(crate) fn read_raw(world: &World, read: &ReadRaw) -> Answer {
         let file = open(&path).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         if !metadata.is_file() {
-            return Err(problem(
-                ProblemKind::NoSuchFile,
-                format!("{} is no regular file", path.display()),
-            ));
+            return Err(problem(ProblemKind::NoSuchFile, format!("{} is no regular file", path.display())));
         }
         let mut content = Vec::new();
         file.take(read.max_bytes.saturating_add(1))
@@ -141,12 +122,7 @@ pub(crate) fn read_raw(world: &World, read: &ReadRaw) -> Answer {
                 format!("{} is longer than {} bytes", path.display(), read.max_bytes),
             ));
         }
-        Ok((
-            Response::Raw {
-                mode: metadata.mode() & 0o777,
-            },
-            content,
-        ))
+        Ok((Response::Raw { mode: metadata.mode() & 0o777 }, content))
     });
     done.map_err(|error| failed_to("act as the agent", &error))?
 }
@@ -163,11 +139,7 @@ pub(crate) fn write(world: &World, write: &Write, content: &[u8]) -> Answer {
         let lines = content.split(|byte| *byte == b'\n').count()
             - usize::from(content.is_empty() || content.ends_with(b"\n"));
         let verb = if existed { "Replaced" } else { "Created" };
-        Ok(told(format!(
-            "{verb} {} ({lines} lines, {} bytes).\n",
-            path.display(),
-            content.len()
-        )))
+        Ok(told(format!("{verb} {} ({lines} lines, {} bytes).\n", path.display(), content.len())))
     })
 }
 
@@ -199,11 +171,8 @@ pub(crate) fn edit(world: &World, edit: &Edit) -> Answer {
             [_] => {}
             _ if edit.all => {}
             many => {
-                let lines: Vec<String> = many
-                    .iter()
-                    .take(10)
-                    .map(|at| line_of(&content, *at).to_string())
-                    .collect();
+                let lines: Vec<String> =
+                    many.iter().take(10).map(|at| line_of(&content, *at).to_string()).collect();
                 return Err(declined(format!(
                     "The text to be replaced is {} times in {name} (lines {}{}). Give more of the text around it, so that it \
                      is unique, or ask for all.\n",
@@ -215,12 +184,7 @@ pub(crate) fn edit(world: &World, edit: &Edit) -> Answer {
         }
         let changed = content.replace(&edit.old, &edit.new);
         save(&path, changed.as_bytes())?;
-        Ok(told(edited(
-            &path,
-            &changed,
-            places[0],
-            (places.len(), edit.new.lines().count()),
-        )))
+        Ok(told(edited(&path, &changed, places[0], (places.len(), edit.new.lines().count()))))
     })
 }
 
@@ -228,10 +192,7 @@ fn edited(path: &Path, content: &str, at: usize, (count, new_lines): (usize, usi
     let line = line_of(content, at);
     let mut text = match count {
         1 => format!("Edited {} at line {line}:\n", path.display()),
-        _ => format!(
-            "Edited {} in {count} places; the first is at line {line}:\n",
-            path.display()
-        ),
+        _ => format!("Edited {} in {count} places; the first is at line {line}:\n", path.display()),
     };
     let first = line.saturating_sub(4);
     let shown = (new_lines + 6).min(40);
@@ -242,11 +203,7 @@ fn edited(path: &Path, content: &str, at: usize, (count, new_lines): (usize, usi
 }
 
 fn line_of(content: &str, at: usize) -> usize {
-    content.as_bytes()[..at]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    content.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// What may have been meant by a text that isn't there.
@@ -254,10 +211,7 @@ fn nearest(content: &str, old: &str) -> String {
     let Some(wanted) = old.lines().map(str::trim).find(|line| !line.is_empty()) else {
         return String::new();
     };
-    let found = content
-        .lines()
-        .enumerate()
-        .find(|(_, line)| line.trim() == wanted);
+    let found = content.lines().enumerate().find(|(_, line)| line.trim() == wanted);
     if let Some((at, line)) = found {
         return format!(
             " Line {} is like its first line, but what follows or the white space differs:\n{:>6}\t{}",
@@ -266,24 +220,11 @@ fn nearest(content: &str, old: &str) -> String {
             shortened(line.as_bytes())
         );
     }
-    let alike = |line: &str| {
-        line.trim()
-            .chars()
-            .zip(wanted.chars())
-            .take_while(|(a, b)| a == b)
-            .count()
-    };
-    let best = content
-        .lines()
-        .enumerate()
-        .max_by_key(|(at, line)| (alike(line), std::cmp::Reverse(*at)));
+    let alike = |line: &str| line.trim().chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
+    let best = content.lines().enumerate().max_by_key(|(at, line)| (alike(line), std::cmp::Reverse(*at)));
     match best {
         Some((at, line)) if alike(line) >= 5 => {
-            format!(
-                " The nearest line is:\n{:>6}\t{}",
-                at + 1,
-                shortened(line.as_bytes())
-            )
+            format!(" The nearest line is:\n{:>6}\t{}", at + 1, shortened(line.as_bytes()))
         }
         _ => String::new(),
     }
@@ -295,18 +236,13 @@ fn load(path: &Path) -> Result<Vec<u8>, Declined> {
     let file = open(path).map_err(|error| because("read", path, &error))?;
     let metadata = file.metadata().map_err(|error| because("read", path, &error))?;
     if metadata.is_dir() {
-        return Err(declined(format!(
-            "{} is a folder; list it instead.\n",
-            path.display()
-        )));
+        return Err(declined(format!("{} is a folder; list it instead.\n", path.display())));
     }
     if !metadata.is_file() {
         return Err(declined(format!("{} is no regular file.\n", path.display())));
     }
     let mut content = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut content)
-        .map_err(|error| because("read", path, &error))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(|error| because("read", path, &error))?;
     if content.len() as u64 > MAX_FILE {
         return Err(declined(format!(
             "{} is longer than {} MiB; look at parts of it with a command.\n",
@@ -327,10 +263,7 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Declined> {
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is no regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
         file.write_all(content)?;
         file.set_len(content.len() as u64)
@@ -340,10 +273,7 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Declined> {
 
 /// Opens for reading; neither a pipe without a writer nor a terminal can hold it up.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// A failed operation in words for the agent.
@@ -382,11 +312,7 @@ fn alike(path: &Path) -> String {
         .collect();
     names.sort();
     names.truncate(5);
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" Similar names there: {}.", names.join(", "))
-    }
+    if names.is_empty() { String::new() } else { format!(" Similar names there: {}.", names.join(", ")) }
 }
 
 #[cfg(test)]

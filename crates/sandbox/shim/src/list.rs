@@ -33,11 +33,7 @@ pub(crate) fn run(world: &World, list: &List) -> Result<(Response, Vec<u8>), Pro
         let mut left = MAX_ENTRIES;
         for (at, entry) in entries.iter().enumerate() {
             if left == 0 {
-                let _ = writeln!(
-                    text,
-                    "[{} more entries; list an inner folder]",
-                    entries.len() - at
-                );
+                let _ = writeln!(text, "[{} more entries; list an inner folder]", entries.len() - at);
                 break;
             }
             left -= 1;
@@ -87,10 +83,8 @@ fn inside(folder: &Path) -> std::io::Result<Vec<Entry>> {
             continue;
         };
         let note = if metadata.is_symlink() {
-            fs::read_link(entry.path()).map_or_else(
-                |_| " -> ?".to_owned(),
-                |target| format!(" -> {}", target.display()),
-            )
+            fs::read_link(entry.path())
+                .map_or_else(|_| " -> ?".to_owned(), |target| format!(" -> {}", target.display()))
         } else if metadata.is_file() {
             format!("  {}", size(metadata.len()))
         } else if metadata.is_dir() {
@@ -99,11 +93,7 @@ fn inside(folder: &Path) -> std::io::Result<Vec<Entry>> {
             "  (special)".to_owned()
         };
         let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push(Entry {
-            name,
-            is_folder: metadata.is_dir(),
-            note,
-        });
+        entries.push(Entry { name, is_folder: metadata.is_dir(), note });
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
@@ -123,9 +113,6 @@ mod tests {
 
     #[test]
     fn sizes_are_readable() {
-        assert_eq!(
-            (size(5), size(1536), size(3 << 20)),
-            ("5 B".into(), "1.5 KiB".into(), "3.0 MiB".into())
-        );
+        assert_eq!((size(5), size(1536), size(3 << 20)), ("5 B".into(), "1.5 KiB".into(), "3.0 MiB".into()));
     }
 }

@@ -22,10 +22,8 @@ const SKIPPED: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Lines that match.
 pub(crate) fn run(world: &World, search: &Search) -> Result<(Response, Vec<u8>), Problem> {
     let base = world.resolve(&search.session, "");
-    let start = search
-        .path
-        .as_ref()
-        .map_or_else(|| base.clone(), |path| world.resolve(&search.session, path));
+    let start =
+        search.path.as_ref().map_or_else(|| base.clone(), |path| world.resolve(&search.session, path));
     as_agent(world, || {
         let pattern = Regex::new(&search.pattern)
             .map_err(|error| declined(format!("The pattern is no regular expression: {error}\n")))?;
@@ -72,12 +70,8 @@ impl Found<'_> {
                 if path.ends_with(".git") || SKIPPED.iter().any(|skipped| path == Path::new(skipped)) {
                     continue;
                 }
-                let mut inside: Vec<PathBuf> = fs::read_dir(&path)
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .map(|entry| entry.path())
-                    .collect();
+                let mut inside: Vec<PathBuf> =
+                    fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
                 inside.sort_unstable_by(|a, b| b.cmp(a));
                 pile.extend(inside);
             } else if metadata.is_file() || is_start {

@@ -41,19 +41,12 @@ fn take(world: &Arc<World>, frame: Frame) {
     }
     let id = frame.id;
     match serde_json::from_slice::<Request>(&frame.header) {
-        Err(error) => world.outlet.fail(
-            id,
-            &problem(
-                ProblemKind::Malformed,
-                format!("the request makes no sense: {error}"),
-            ),
-        ),
+        Err(error) => world
+            .outlet
+            .fail(id, &problem(ProblemKind::Malformed, format!("the request makes no sense: {error}"))),
         Ok(Request::Hello(hello)) => answer(world, id, greet(world, hello)),
         Ok(_) if !world.is_greeted() => {
-            world.outlet.fail(
-                id,
-                &problem(ProblemKind::Malformed, "the first request must be hello"),
-            );
+            world.outlet.fail(id, &problem(ProblemKind::Malformed, "the first request must be hello"));
         }
         Ok(request) => dispatch(world, id, request, frame.payload),
     }
@@ -64,11 +57,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
     match request {
         Request::Shell(shell) => run_in_session(world, id, shell),
         Request::Kill(kill) => {
-            let spared = if kill.spare_services {
-                world.services.sessions()
-            } else {
-                Default::default()
-            };
+            let spared = if kill.spare_services { world.services.sessions() } else { Default::default() };
             let processes = process::kill_others(&spared);
             answer(world, id, Ok((Response::Killed { processes }, Vec::new())));
         }
@@ -78,11 +67,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
             world.pool.run(Box::new(move || {
                 let done = unpack::run(&shared, &request, (id, pieces));
                 shared.streams.close(id);
-                answer(
-                    &shared,
-                    id,
-                    done.map(|unpacked| (Response::Unpacked(unpacked), Vec::new())),
-                );
+                answer(&shared, id, done.map(|unpacked| (Response::Unpacked(unpacked), Vec::new())));
             }));
         }
         Request::Pack(request) => {
@@ -108,11 +93,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
 fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
     let shared = Arc::clone(world);
     let reply = move |done: Result<_, _>| {
-        answer(
-            &shared,
-            id,
-            done.map(|(ran, output)| (Response::Ran(ran), output)),
-        );
+        answer(&shared, id, done.map(|(ran, output)| (Response::Ran(ran), output)));
     };
     world.sessions.run(world, shell, Box::new(reply));
 }
@@ -140,10 +121,7 @@ fn carry_out(world: &World, request: Request, payload: Vec<u8>) -> Answer {
         }
         Request::Usage => Ok((Response::Usage(usage::now()), Vec::new())),
         Request::Hello(_) | Request::Shell(_) | Request::Kill(_) | Request::Pack(_) | Request::Unpack(_) => {
-            Err(problem(
-                ProblemKind::Malformed,
-                "the request was dispatched twice",
-            ))
+            Err(problem(ProblemKind::Malformed, "the request was dispatched twice"))
         }
     }
 }
@@ -166,10 +144,7 @@ fn greet(world: &World, hello: Hello) -> Answer {
     if !world.greet(hello) {
         return Err(problem(ProblemKind::Malformed, "there was a hello before"));
     }
-    let welcome = Welcome {
-        version: VERSION,
-        bash: world.bash.is_some(),
-    };
+    let welcome = Welcome { version: VERSION, bash: world.bash.is_some() };
     Ok((Response::Hello(welcome), Vec::new()))
 }
 

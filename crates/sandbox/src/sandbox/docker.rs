@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::Docker as Client;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
-use bollard::query_parameters::{AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -25,17 +29,11 @@ use crate::sandbox::{Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
-const CAPABILITIES: [&str; 7] = [
-    "SETUID",
-    "SETGID",
-    "SETPCAP",
-    "CHOWN",
-    "FOWNER",
-    "DAC_OVERRIDE",
-    "KILL",
-];
+const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
+/// How long a container may take to end by itself once it was hung up on.
+const REMOVAL: Duration = Duration::from_secs(20);
 
 /// Makes containers.
 #[derive(Debug)]
@@ -52,11 +50,7 @@ impl Docker {
     /// below `cache`, which the engine must be able to mount from.
     pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
         let engine = Engine::connect(address).await?;
-        let info = engine
-            .client
-            .info()
-            .await
-            .map_err(|error| engine.error("describe itself", error))?;
+        let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
         Ok(Self {
@@ -126,10 +120,7 @@ impl Docker {
                 ..HealthConfig::default()
             }),
             labels: Some(
-                labels
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
+                labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ),
             host_config: Some(self.host_config(spec)),
             ..ContainerCreateBody::default()
@@ -159,25 +150,19 @@ impl Docker {
             ulimits: Some(vec![ResourcesUlimits {
                 name: Some("nofile".to_owned()),
                 soft: Some(4096),
-                hard: Some(65_536),
+                hard: Some(4096),
             }]),
             binds: Some(vec![format!("{}:{SHIM_PATH}:ro", self.shim)]),
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("none".to_owned()),
-                config: None,
-            }),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..HostConfig::default()
         }
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "no machine has so many cores that this overflows"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64
 }
@@ -198,25 +183,15 @@ fn hello(spec: &SandboxSpec) -> Hello {
 #[async_trait]
 impl Sandboxes for Docker {
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
-        let created = self
-            .engine
-            .client
-            .create_container(None, self.container(spec))
-            .await;
+        let created = self.engine.client.create_container(None, self.container(spec)).await;
         let id = match created {
             Ok(created) => created.id,
             Err(error) if status(&error) == Some(404) => {
-                return Err(Error::ImageMissing {
-                    image: spec.image.clone(),
-                });
+                return Err(Error::ImageMissing { image: spec.image.clone() });
             }
             Err(error) => return Err(self.engine.error("create a container", error)),
         };
-        let mut made = Made {
-            id,
-            removals: Arc::clone(&self.removals),
-            is_kept: false,
-        };
+        let mut made = Made { id, removals: Arc::clone(&self.removals), is_kept: false };
         let connection = self.start(&made.id, spec).await?;
         made.is_kept = true;
         Ok(Box::new(Container {
@@ -249,7 +224,7 @@ struct Made {
 impl Drop for Made {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.removals.remove(self.id.clone());
+            self.removals.force(self.id.clone());
         }
     }
 }
@@ -291,7 +266,7 @@ impl Container {
     fn end(&self) {
         if !self.is_stopped.swap(true, Ordering::Relaxed) {
             self.connection.close();
-            self.removals.remove(self.id.clone());
+            self.removals.await_end(self.id.clone());
         }
     }
 }
@@ -314,20 +289,17 @@ struct Removals {
 }
 
 impl Removals {
-    fn remove(&self, id: String) {
-        let client = self.engine.client.clone();
-        let removal = async move {
-            let options = RemoveContainerOptionsBuilder::default()
-                .force(true)
-                .v(true)
-                .build();
-            match client.remove_container(&id, Some(options)).await {
-                Ok(()) => {}
-                // Gone already, or going: it removes itself when its shim ends.
-                Err(error) if matches!(status(&error), Some(404 | 409)) => {}
-                Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
-            }
-        };
+    /// Of a container that is about to end.
+    fn await_end(&self, id: String) {
+        self.track(gone(self.engine.client.clone(), id));
+    }
+
+    /// Of a container that may never have begun.
+    fn force(&self, id: String) {
+        self.track(remove(self.engine.client.clone(), id));
+    }
+
+    fn track(&self, removal: impl Future<Output = ()> + Send + 'static) {
         let mut under_way = self.lock();
         while under_way.try_join_next().is_some() {}
         under_way.spawn_on(removal, &self.runtime);
@@ -335,5 +307,26 @@ impl Removals {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
+async fn gone(client: Client, id: String) {
+    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+    let mut ending = client.wait_container(&id, Some(options));
+    // How it ended doesn't matter, nor that it is gone already.
+    let ended = async { while let Some(Ok(_)) = ending.next().await {} };
+    if tokio::time::timeout(REMOVAL, ended).await.is_ok() {
+        return;
+    }
+    remove(client, id).await;
+}
+
+async fn remove(client: Client, id: String) {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match client.remove_container(&id, Some(options)).await {
+        Ok(()) => {}
+        Err(error) if matches!(status(&error), Some(404 | 409)) => {}
+        Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
     }
 }

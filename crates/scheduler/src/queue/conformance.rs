@@ -30,19 +30,8 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 fn planned(count: u64) -> Vec<Planned> {
-    let rollout = |seed| {
-        Sample {
-            seed,
-            ..Sample::oracle()
-        }
-        .rollout()
-    };
-    (0..count)
-        .map(|seed| Planned {
-            spec: rollout(seed),
-            priority: 0,
-        })
-        .collect()
+    let rollout = |seed| Sample { seed, ..Sample::oracle() }.rollout();
+    (0..count).map(|seed| Planned { spec: rollout(seed), priority: 0 }).collect()
 }
 
 fn id(seed: u64) -> RolloutId {
@@ -108,28 +97,10 @@ pub(crate) async fn a_stale_fence_can_not_settle_anything(backend: &dyn Backend)
     let fresh = take(&*queue, later(20)).await.unwrap();
     let lost = |error| matches!(error, Error::LeaseLost { rollout } if rollout == id(0));
     assert!(lost(queue.heartbeat(&stale, later(20), TTL).await.unwrap_err()));
-    assert!(lost(
-        queue
-            .release(&stale, Release::Unused, later(20))
-            .await
-            .unwrap_err()
-    ));
-    assert!(lost(
-        queue
-            .complete(&stale, completion(Outcome::Failure))
-            .await
-            .unwrap_err()
-    ));
-    queue
-        .complete(&fresh, completion(Outcome::Success))
-        .await
-        .unwrap();
-    assert!(lost(
-        queue
-            .complete(&fresh, completion(Outcome::Failure))
-            .await
-            .unwrap_err()
-    ));
+    assert!(lost(queue.release(&stale, Release::Unused, later(20)).await.unwrap_err()));
+    assert!(lost(queue.complete(&stale, completion(Outcome::Failure)).await.unwrap_err()));
+    queue.complete(&fresh, completion(Outcome::Success)).await.unwrap();
+    assert!(lost(queue.complete(&fresh, completion(Outcome::Failure)).await.unwrap_err()));
     let counts = queue.counts(later(20)).await.unwrap();
     assert_eq!((counts.success, counts.failure), (1, 0));
 }
@@ -150,15 +121,8 @@ pub(crate) async fn eight_workers_never_share_a_rollout(backend: &dyn Backend) {
         let queue = backend.open(3);
         workers.spawn(async move {
             let mut taken = Vec::new();
-            while let Some(lease) = queue
-                .lease(&format!("worker-{number}"), START, TTL)
-                .await
-                .unwrap()
-            {
-                queue
-                    .complete(&lease, completion(Outcome::Success))
-                    .await
-                    .unwrap();
+            while let Some(lease) = queue.lease(&format!("worker-{number}"), START, TTL).await.unwrap() {
+                queue.complete(&lease, completion(Outcome::Success)).await.unwrap();
                 taken.push(lease.spec.id);
             }
             taken
@@ -225,21 +189,13 @@ pub(crate) async fn the_leases_of_the_dead_are_reclaimed_at_once(backend: &dyn B
     assert_eq!(resumed.reclaim().await.unwrap(), 1);
     let again = take(&*resumed, START).await.unwrap();
     assert_eq!((again.spec, again.tries), (stale.spec.clone(), 1));
-    assert!(
-        queue
-            .complete(&stale, completion(Outcome::Failure))
-            .await
-            .is_err()
-    );
+    assert!(queue.complete(&stale, completion(Outcome::Failure)).await.is_err());
 }
 
 pub(crate) async fn what_is_completed_survives_being_opened_again(backend: &dyn Backend) {
     let queue = filled(backend, 3, 3).await;
     let lease = take(&*queue, START).await.unwrap();
-    queue
-        .complete(&lease, completion(Outcome::Partial))
-        .await
-        .unwrap();
+    queue.complete(&lease, completion(Outcome::Partial)).await.unwrap();
     drop(queue);
     let queue = backend.open(3);
     let rows = queue.rows().await.unwrap();
@@ -251,10 +207,7 @@ pub(crate) async fn what_is_completed_survives_being_opened_again(backend: &dyn 
 pub(crate) async fn the_same_rollouts_can_be_submitted_twice(backend: &dyn Backend) {
     let queue = filled(backend, 2, 3).await;
     let lease = take(&*queue, START).await.unwrap();
-    queue
-        .complete(&lease, completion(Outcome::Success))
-        .await
-        .unwrap();
+    queue.complete(&lease, completion(Outcome::Success)).await.unwrap();
     assert_eq!(queue.submit(planned(3)).await.unwrap(), 1);
     let counts = queue.counts(START).await.unwrap();
     assert_eq!((counts.planned, counts.waiting, counts.success), (3, 2, 1));
@@ -273,12 +226,7 @@ pub(crate) async fn errors_can_be_opened_again_and_nothing_else(backend: &dyn Ba
 
 pub(crate) async fn every_rollout_is_counted_once(backend: &dyn Backend) {
     let queue = filled(backend, 6, 3).await;
-    for outcome in [
-        Outcome::Success,
-        Outcome::Partial,
-        Outcome::Failure,
-        Outcome::Error,
-    ] {
+    for outcome in [Outcome::Success, Outcome::Partial, Outcome::Failure, Outcome::Error] {
         let lease = take(&*queue, START).await.unwrap();
         queue.complete(&lease, completion(outcome)).await.unwrap();
     }

@@ -21,10 +21,7 @@ pub struct MemoryQueue {
 impl MemoryQueue {
     /// An empty queue; a rollout is settled as an error after `max_tries` tries that failed or were lost.
     pub fn new(max_tries: u32) -> Self {
-        Self {
-            rows: Arc::default(),
-            max_tries,
-        }
+        Self { rows: Arc::default(), max_tries }
     }
 
     fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
@@ -36,9 +33,7 @@ impl MemoryQueue {
         let mut rows = self.rows();
         match rows.iter_mut().find(|row| row.spec.id == lease.spec.id) {
             Some(row) => change(row),
-            None => Err(Error::LeaseLost {
-                rollout: lease.spec.id.clone(),
-            }),
+            None => Err(Error::LeaseLost { rollout: lease.spec.id.clone() }),
         }
     }
 }

@@ -68,9 +68,7 @@ impl Row {
         Self {
             spec: planned.spec,
             priority: planned.priority,
-            state: RowState::Waiting {
-                not_before: Timestamp(0),
-            },
+            state: RowState::Waiting { not_before: Timestamp(0) },
             fence: 0,
             tries: 0,
             lost: Vec::new(),
@@ -101,23 +99,13 @@ impl Row {
     pub(super) fn take(&mut self, worker: &str, now: Timestamp, ttl: Duration) -> Lease {
         self.fence += 1;
         self.tries += 1;
-        self.state = RowState::Leased {
-            worker: worker.to_owned(),
-            expires: after(now, ttl),
-        };
-        Lease {
-            spec: self.spec.clone(),
-            fence: self.fence,
-            tries: self.tries,
-        }
+        self.state = RowState::Leased { worker: worker.to_owned(), expires: after(now, ttl) };
+        Lease { spec: self.spec.clone(), fence: self.fence, tries: self.tries }
     }
 
     pub(super) fn keep(&mut self, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<()> {
         let worker = self.worker_of(lease)?;
-        self.state = RowState::Leased {
-            worker,
-            expires: after(now, ttl),
-        };
+        self.state = RowState::Leased { worker, expires: after(now, ttl) };
         Ok(())
     }
 
@@ -140,16 +128,9 @@ impl Row {
                 self.give_back();
                 Ok(Released::Waiting)
             }
-            Release::Failed { failure, not_before } => Ok(self.lose(
-                LostTry {
-                    fence: self.fence,
-                    worker,
-                    at: now,
-                    failure,
-                },
-                not_before,
-                max_tries,
-            )),
+            Release::Failed { failure, not_before } => {
+                Ok(self.lose(LostTry { fence: self.fence, worker, at: now, failure }, not_before, max_tries))
+            }
         }
     }
 
@@ -158,16 +139,9 @@ impl Row {
         let RowState::Leased { worker, .. } = &self.state else {
             return;
         };
-        let failure = Failure::new(
-            FailureCode::Internal,
-            format!("the lease of {worker} ran out: it died or hung"),
-        );
-        let lost = LostTry {
-            fence: self.fence,
-            worker: worker.clone(),
-            at: now,
-            failure,
-        };
+        let failure =
+            Failure::new(FailureCode::Internal, format!("the lease of {worker} ran out: it died or hung"));
+        let lost = LostTry { fence: self.fence, worker: worker.clone(), at: now, failure };
         self.lose(lost, now, max_tries);
     }
 
@@ -182,14 +156,10 @@ impl Row {
 
     /// Lets a rollout that ended as an error be tried again; gives whether it was one.
     pub(super) fn reopen(&mut self) -> bool {
-        let is_error = self
-            .completion()
-            .is_some_and(|done| done.outcome == Outcome::Error);
+        let is_error = self.completion().is_some_and(|done| done.outcome == Outcome::Error);
         if is_error {
             self.tries = 0;
-            self.state = RowState::Waiting {
-                not_before: Timestamp(0),
-            };
+            self.state = RowState::Waiting { not_before: Timestamp(0) };
         }
         is_error
     }
@@ -217,43 +187,31 @@ impl Row {
     fn worker_of(&self, lease: &Lease) -> Result<String> {
         match &self.state {
             RowState::Leased { worker, .. } if self.fence == lease.fence => Ok(worker.clone()),
-            _ => Err(Error::LeaseLost {
-                rollout: self.spec.id.clone(),
-            }),
+            _ => Err(Error::LeaseLost { rollout: self.spec.id.clone() }),
         }
     }
 
     fn give_back(&mut self) {
         self.tries = self.tries.saturating_sub(1);
-        self.state = RowState::Waiting {
-            not_before: Timestamp(0),
-        };
+        self.state = RowState::Waiting { not_before: Timestamp(0) };
     }
 
     fn lose(&mut self, lost: LostTry, not_before: Timestamp, max_tries: u32) -> Released {
         let given_up = self.tries >= max_tries;
         self.state = if given_up {
-            RowState::Done {
-                completion: given_up_after(&lost),
-            }
+            RowState::Done { completion: given_up_after(&lost) }
         } else {
             RowState::Waiting { not_before }
         };
         self.lost.push(lost);
-        if given_up {
-            Released::GivenUp
-        } else {
-            Released::Waiting
-        }
+        if given_up { Released::GivenUp } else { Released::Waiting }
     }
 }
 
 fn given_up_after(lost: &LostTry) -> Completion {
     Completion {
         outcome: Outcome::Error,
-        ending: Ending::Failed {
-            failure: lost.failure.clone(),
-        },
+        ending: Ending::Failed { failure: lost.failure.clone() },
         reward: 0.0,
         cost: Some(MicroDollars(0)),
         tokens: Tokens(0),

@@ -60,29 +60,15 @@ impl SqliteQueue {
     /// Opens the queue, and makes it where there is none; a rollout is settled as an error after `max_tries` tries
     /// that failed or were lost. Blocks for as long as the disk takes.
     pub fn open(path: &Path, max_tries: u32) -> Result<Self> {
-        let failed = |source| Error::Database {
-            action: "open",
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| Error::Database { action: "open", path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed)?;
         prepare(&mut connection).map_err(failed)?;
         let found = format_of(&mut connection).map_err(failed)?;
         if found > FORMAT {
-            return Err(Error::Newer {
-                path: path.to_owned(),
-                found,
-                known: FORMAT,
-            });
+            return Err(Error::Newer { path: path.to_owned(), found, known: FORMAT });
         }
-        let database = Database {
-            connection: Mutex::new(connection),
-            path: path.to_owned(),
-            max_tries,
-        };
-        Ok(Self {
-            database: Arc::new(database),
-        })
+        let database = Database { connection: Mutex::new(connection), path: path.to_owned(), max_tries };
+        Ok(Self { database: Arc::new(database) })
     }
 
     /// Runs `work` in one transaction, on a thread that may block.
@@ -97,19 +83,11 @@ impl SqliteQueue {
                 Access::Read => ("read", TransactionBehavior::Deferred),
                 Access::Write => ("write", TransactionBehavior::Immediate),
             };
-            let failed = |source| Error::Database {
-                action,
-                path: database.path.clone(),
-                source,
-            };
+            let failed = |source| Error::Database { action, path: database.path.clone(), source };
             // A panic rolls its transaction back, so the connection stays usable.
             let mut connection = database.connection.lock().unwrap_or_else(PoisonError::into_inner);
             let transaction = connection.transaction_with_behavior(behavior).map_err(failed)?;
-            let rows = Rows {
-                transaction: &transaction,
-                database: &database,
-                action,
-            };
+            let rows = Rows { transaction: &transaction, database: &database, action };
             let result = work(&rows)?;
             transaction.commit().map_err(failed)?;
             Ok(result)
@@ -148,11 +126,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn failed(&self, source: rusqlite::Error) -> Error {
-        Error::Database {
-            action: self.action,
-            path: self.database.path.clone(),
-            source,
-        }
+        Error::Database { action: self.action, path: self.database.path.clone(), source }
     }
 
     fn parsed(&self, id: &str, json: &str) -> Result<Row> {
@@ -178,13 +152,8 @@ impl Rows<'_> {
     }
 
     fn of_lease(&self, lease: &Lease) -> Result<Row> {
-        let rows = self.select(
-            "SELECT id, row FROM rollout WHERE id = ?1",
-            [lease.spec.id.as_str()],
-        )?;
-        rows.into_iter().next().ok_or_else(|| Error::LeaseLost {
-            rollout: lease.spec.id.clone(),
-        })
+        let rows = self.select("SELECT id, row FROM rollout WHERE id = ?1", [lease.spec.id.as_str()])?;
+        rows.into_iter().next().ok_or_else(|| Error::LeaseLost { rollout: lease.spec.id.clone() })
     }
 
     /// Adds a row, or nothing if its id is there.
@@ -394,17 +363,12 @@ impl Queue for SqliteQueue {
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts> {
-        self.transact(Access::Read, move |rows| {
-            rows.counts(now).map_err(|source| rows.failed(source))
-        })
-        .await
+        self.transact(Access::Read, move |rows| rows.counts(now).map_err(|source| rows.failed(source))).await
     }
 
     async fn rows(&self) -> Result<Vec<Row>> {
-        self.transact(Access::Read, |rows| {
-            rows.select("SELECT id, row FROM rollout ORDER BY place", [])
-        })
-        .await
+        self.transact(Access::Read, |rows| rows.select("SELECT id, row FROM rollout ORDER BY place", []))
+            .await
     }
 }
 

@@ -161,6 +161,10 @@ def shipments(world, rng, params, first, following, noise):
         found.append(row)
         return row
 
+    def midday():
+        day = first + dt.timedelta(days=rng.randint(8, 19))
+        return dt.datetime.combine(day, dt.time(rng.choice([6, 9, 10]), rng.randrange(60), rng.randrange(60)), UTC)
+
     codes = params["codes"]
     for code in codes:
         for _ in range(rng.randint(12, 24)):
@@ -172,18 +176,17 @@ def shipments(world, rng, params, first, following, noise):
     for service, zone in world["own_pairs"]:
         for kg in ("1.80", "4.60"):
             for code in (codes[OWN_PRICES], codes[OWN_AGAIN], codes[PLAIN], rng.choice(codes)):
-                add(code, service=service, postcode=postcode(zone), weight_kg=kg, sides=(20, 15, 10))
+                add(code, service=service, postcode=postcode(zone), weight_kg=kg, sides=(20, 15, 10), handed_in=midday())
     service, zone = world["extra_pair"]
     for code in (codes[EXTRAS], codes[EXTRAS_AGAIN], max(codes), codes[THREE_TIERS], codes[PLAIN], rng.choice(codes)):
-        add(code, service=service, postcode=postcode(zone), options=[])
+        add(code, service=service, postcode=postcode(zone), options=[], sides=(20, 15, 10), handed_in=midday())
     # long and bulky parcels on both sides of the limits
     for code in codes[:6] + rng.sample(codes, 4):
         for _ in range(2):
             add(code, sides=bulky(rng, world))
     for code in (codes[PLAIN], codes[LATE_HIGH]):
-        when = dt.datetime.combine(first + dt.timedelta(days=rng.randint(8, 19)), dt.time(9, rng.randrange(60)), UTC)
-        add(code, sides=mixed(rng, (world["girth"] - 20 - 180, 50, 40)), options=[], handed_in=when)
-        add(code, sides=mixed(rng, (world["longest"] + 6, 9, 8)), options=[], handed_in=when + dt.timedelta(seconds=40))
+        for sides in ((world["girth"] - 200, 50, 40), (world["longest"] + 6, 9, 8)):
+            add(code, service="express", postcode=postcode(1), sides=mixed(rng, sides), options=[], handed_in=midday())
     # evenings and nights around both ends of the month
     for when in ends(rng, world, first, following):
         add(rng.choice(codes[:9]), depot=when[0], handed_in=when[1])

@@ -98,15 +98,19 @@ def make_operations(rng, start, days, per_day, currencies, design, biggest=8, od
         midnight = start - start % DAY + day * DAY  # the day from 01:10 to 01:10, most of it at night
         left = per_day + rng.randrange(-6, 7)
         groups = int(left * 0.62)
+        times = rng.sample(range(-36, 14), 50)
+        busy = [time for time in times if time >= 2]
+        times = [time for time in times if time not in busy[:2]] + busy[:2]
         while groups > 0:
             size = min(rng.randrange(3, biggest + 1), left)
-            due = midnight + DAY + rng.randrange(-36, 14) * 300
+            due = midnight + DAY + times.pop() * 300
             for _ in range(size):
                 add(due)
             groups -= size
             left -= size
         for _ in range(max(left, 0)):
-            add(midnight + RUN_AT + rng.randrange(0, DAY - 1))
+            due = midnight + RUN_AT + rng.randrange(0, DAY - 1)
+            add(due + (due % 300 == 0))
     operations = [op for op in operations if start <= op["due"] < start + days * DAY]
     # Customers who buy the same thing twice in a night, as they are entitled to.
     opened = [op for op in operations if op["status"] == "open"]
@@ -379,22 +383,31 @@ class Nights:
 
 def history(p):
     """The nights of a member, in which the cases that the instruction names are what it says of them."""
+    for draw in range(50):
+        nights = attempt(dict(p, data_seed=f"{p['data_seed']}/{draw}", known_seq=None, twin_seqs=[]))
+        if nights:
+            return nights
+    raise SystemExit("no history fits the ticket")
+
+
+def attempt(p):
     rng = random.Random(f"{p['data_seed']}-operations")
     start = p["sunday"] - 2 * DAY + RUN_AT
     operations = make_operations(rng, start, 3, p["per_night"], p["currencies"], p["design"])
-    p = dict(p, known_seq=None, twin_seqs=[])
     first = Nights(p, operations)
     doubled = list(dict.fromkeys(charge["op"]["seq"] for charge in first.surplus()))
+    if len(doubled) < 10:
+        return None
     for pair in twins(operations, set(doubled)):
         for known in doubled:
             nights = Nights(dict(p, known_seq=known, twin_seqs=pair), renamed(p, operations, known, pair))
             surplus = nights.surplus()
             mine = [charge for charge in surplus if charge["op"]["seq"] == known]
-            if mine and not any(charge["op"]["seq"] in pair for charge in surplus):
+            if mine and len(surplus) >= 9 and not any(charge["op"]["seq"] in pair for charge in surplus):
                 names = {mine[0]["charge"]: "ch_" + p["known_charge"], nights.returned: "ch_" + p["returned_charge"]}
                 rename_charges(nights, names)
                 return nights
-    raise SystemExit("no operation fits the ticket")
+    return None
 
 
 def twins(operations, doubled):

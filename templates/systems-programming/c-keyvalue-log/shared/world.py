@@ -19,8 +19,7 @@ def archive(parameters):
     """An old file with one damaged record, which hides nothing but itself."""
     data = kv.Data(parameters["data_seed"] + 1, parameters["shape"], 16)
     records = [(key, data.value()) for key in data.keys]
-    records += [data.change(data.keys[1:], 0.3) for _ in range(14)]
-    kept = kv.effective(records)
+    kept = records + [data.change(data.keys[1:], 0) for _ in range(14)]
     whole = bytearray(kv.encode(parameters["layout"], kept))
     first = len(kv.header(parameters["layout"])) + kv.span(parameters["layout"], *kept[0])
     whole[first - 6] ^= 0x20

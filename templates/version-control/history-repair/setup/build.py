@@ -23,7 +23,7 @@ def main():
     def git(*arguments, data=None):
         return subprocess.run(["git", "-C", str(repo), *arguments], input=data, env=env, check=True, stdout=subprocess.PIPE).stdout
 
-    subprocess.run(["git", "init", "-q", "--template=", str(repo)], check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", "--template=", str(repo)], check=True)
     git("fast-import", "--quiet", data=story.stream())
     git("update-ref", "-d", "refs/build")
     found = dict(line.split()[::-1] for line in git("for-each-ref", "--format=%(objectname) %(refname)").decode().splitlines())

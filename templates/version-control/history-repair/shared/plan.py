@@ -17,10 +17,29 @@ COMMON = {
     "editorconfig": ("Tell editors about the indentation", ""),
     "authors": ("Name the authors", ""),
     "bench": ("Add a stopwatch", ""),
+    "license": ("Say who may use it", ""),
+    "pyproject": ("Describe the package", ""),
+    "mailmap": ("Map the addresses of before", ""),
+    "doc4": ("Draw the modules", ""),
+    "reporting": ("Say how a fault is reported", ""),
     "ci": ("Run a few more checks on the build server", ""),
     "legacy": ("Keep a file of the old system", "It has another encoding and other line ends; leave it as it is."),
     "fmt": ("Format all sources", "No change in what they do."),
     "wip2": ("More ideas", ""),
+    "faq1": ("Answer whether it runs on Windows", ""),
+    "faq2": ("Answer why there is no database", ""),
+    "faq3": ("Answer how large files may be", ""),
+    "faq4": ("Answer what no output means", ""),
+    "faq5": ("Answer how to read standard input", ""),
+    "faq6": ("Answer whether the order is fixed", ""),
+    "faq7": ("Answer which encoding is read", ""),
+    "faq8": ("Answer where old releases are", ""),
+    "faq9": ("Answer who decides about options", ""),
+    "faq10": ("Answer whether sums can be turned off", ""),
+    "faq11": ("Answer whether it needs the network", ""),
+    "faq12": ("Answer how a fault is reported", ""),
+    "faq_n1": ("Answer whether files may be put together", ""),
+    "faq_n2": ("Answer what happens to files", ""),
     "decision": ("Record that nothing is guessed", ""),
     "pub": ("Publish releases to the index", "Settings and a script; docs/publishing.md tells how."),
     "tok_b": ("Renew the settings of the index", "The old ones run out at the end of the month."),
@@ -62,7 +81,7 @@ class Writer:
         self.topic_from = None
 
     def message(self, flag):
-        subject, body = told.MESSAGES.get(flag) or COMMON.get(flag) or ("Answer another question", "")
+        subject, body = told.MESSAGES.get(flag) or COMMON[flag]
         ticket = self.tickets.get({"fix_d2": "fix_d"}.get(flag, flag))
         style = self.styles.get(flag)
         if ticket is None:
@@ -178,10 +197,10 @@ class Writer:
         early = regression and self.params["broken"] and self.params["fault"] == "one"
         late = regression and self.params["broken"] and not early
         secret = self.work == "secret"
-        self.lay(["base", "ignore", "usage", "json", "make", "only", "contrib", "doc1"])
+        self.lay(["base", "ignore", "usage", "json", "make", "only", "contrib", "license", "doc1"])
         self.release("0.1.0")
         odd = [] if regression and self.params["broken"] else ["typo", "editorconfig"]
-        self.lay(["x1", ("range", "range"), "formats", ("csv", "range"), "x2", "sample", *odd])
+        self.lay(["x1", ("range", "range"), "formats", ("csv", "range"), "x2", "sample", "pyproject", *odd])
         if secret:
             self.put("pub", extra=["tok_a"])
         if early:
@@ -190,7 +209,7 @@ class Writer:
         if regression and self.params["fault"] == "one":
             self.story.branch("release/0.2", "main")
         check = [] if self.work == "dropped_fix" else [("check", "check")]
-        self.lay(["r1", "doc2", *check, "x5", ("authors", "check"), "r1_later"])
+        self.lay(["r1", "doc2", *check, "x5", ("authors", "check"), "mailmap", "r1_later"])
         if secret:
             self.secrets()
         if late:
@@ -204,7 +223,8 @@ class Writer:
             self.put("tok_env")
             if self.params["spread"] == "copy":
                 self.put("tok_recorded", drop={"tok_copy"})
-        self.lay(["r2", "x3", ("r2_later", "views"), "bench", ("legacy", "views"), self.sorting])
+        self.lay(["r2"])
+        self.lay(["x3", ("r2_later", "views"), "bench", ("legacy", "views"), self.sorting, "doc4"])
         self.release("0.4.0")
         self.idea_branch()
 
@@ -286,7 +306,7 @@ def regression(writer):
         writer.pick(branch, flag)
         writer.patch(branch, version, [flag])
     writer.fixes(["dep", "fix_a", "fix_b"], formatting(writer))
-    writer.fixes(["fix_c", "fix_d", "fix_d2", "fix_e"], ["ci"])
+    writer.fixes(["fix_c", "fix_d", "fix_d2", "fix_e"], ["ci", "reporting"])
     if not params["duplicate"]:
         writer.pick(branch, "fix_b")
         writer.patch(branch, version, ["fix_b"])
@@ -302,14 +322,14 @@ def dropped_fix(writer):
     writer.fixes(["dep", "fix_e"])
     writer.pick("release/0.4", "fix_e")
     writer.patch("release/0.4", "0.4.1", ["fix_e"])
-    writer.fixes(["fix_b", "fix_c"], [*formatting(writer), "ci", *writer.faq])
+    writer.fixes(["fix_b", "fix_c"], [*formatting(writer), "ci", "reporting", *writer.faq])
 
 
 def secret(writer):
     writer.fixes(["dep", "fix_a", "fix_b", "fix_c"], formatting(writer))
     writer.pick("release/0.3", "fix_b")
     writer.patch("release/0.3", "0.3.1", ["fix_b"])
-    writer.fixes(["fix_d", "fix_e"], ["ci"])
+    writer.fixes(["fix_d", "fix_e"], ["ci", "reporting"])
     writer.release("0.5.0")
     writer.fixes([], writer.faq)
     story = writer.story
@@ -339,7 +359,7 @@ def lost_work(writer):
     writer.pick("release/0.4", "fix_b")
     writer.patch("release/0.4", "0.4.1", ["fix_b"])
     writer.release("0.5.0")
-    writer.fixes([], ["ci", *writer.faq])
+    writer.fixes([], ["ci", "reporting", *writer.faq])
     base = story.heads["main"]
 
     story.heads["lost"] = base
@@ -388,6 +408,6 @@ def backport(writer):
     writer.patch("release/0.4", "0.4.1", ["fix_e"] if params["already"] else [])
     mention = f"Answer a question about {params['ticket'][params['wanted'][0]]}"
     story.commit("main", mention, {"faq_n3"})
-    writer.fixes(["fix_c", "fix_d", "format_x", "fix_d2"], [*formatting(writer), "ci"])
+    writer.fixes(["fix_c", "fix_d", "format_x", "fix_d2"], [*formatting(writer), "ci", "reporting"])
     writer.release("0.5.0")
     writer.fixes([], writer.faq)

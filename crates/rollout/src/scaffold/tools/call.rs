@@ -6,14 +6,8 @@ use trajforge_schema::Action;
 
 /// The actions that a message asks for, each with its call's id.
 pub(crate) fn actions(message: &Value) -> Vec<(Option<String>, Action)> {
-    let calls = message["tool_calls"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    calls
-        .iter()
-        .map(|call| (call["id"].as_str().map(str::to_owned), action(call)))
-        .collect()
+    let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+    calls.iter().map(|call| (call["id"].as_str().map(str::to_owned), action(call))).collect()
 }
 
 /// What the model thought before it acted: its reasoning where the provider shows it, and its text.
@@ -36,31 +30,19 @@ fn action(call: &Value) -> Action {
         Value::Null => "{}".to_owned(),
         other => other.to_string(),
     };
-    parse(&tool, &arguments).unwrap_or_else(|problem| Action::Invalid {
-        tool,
-        arguments,
-        problem,
-    })
+    parse(&tool, &arguments).unwrap_or_else(|problem| Action::Invalid { tool, arguments, problem })
 }
 
 fn parse(tool: &str, arguments: &str) -> Result<Action, String> {
-    let text = if arguments.trim().is_empty() {
-        "{}"
-    } else {
-        arguments
-    };
+    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
     let value: Value =
         serde_json::from_str(text).map_err(|error| format!("the arguments are no JSON: {error}"))?;
     let Value::Object(mut fields) = value else {
         return Err("the arguments must be an object".to_owned());
     };
-    if ![
-        "bash", "read", "write", "edit", "search", "list", "think", "submit",
-    ]
-    .contains(&tool)
-    {
+    if !["bash", "read", "write", "edit", "search", "list", "think", "submit"].contains(&tool) {
         return Err(
-            "there is no such tool; use bash, read, write, edit, search, list, think or submit".to_owned(),
+            "there is no such tool; use bash, read, write, edit, search, list, think or submit".to_owned()
         );
     }
     fields.insert("type".to_owned(), Value::from(tool));
@@ -82,29 +64,12 @@ mod tests {
     fn every_tool_becomes_its_action() {
         assert_eq!(
             of("bash", r#"{"command": "ls"}"#),
-            Action::Bash {
-                command: "ls".into(),
-                timeout_seconds: None
-            }
+            Action::Bash { command: "ls".into(), timeout_seconds: None }
         );
         assert_eq!(of("list", ""), Action::List { path: None });
-        assert_eq!(
-            of("submit", r#"{"message": "done"}"#),
-            Action::Submit {
-                message: Some("done".into())
-            }
-        );
-        let edit = of(
-            "edit",
-            r#"{"path": "a", "old": "x", "new": "y", "occurrence": "all"}"#,
-        );
-        assert!(matches!(
-            edit,
-            Action::Edit {
-                occurrence: trajforge_schema::Position::All,
-                ..
-            }
-        ));
+        assert_eq!(of("submit", r#"{"message": "done"}"#), Action::Submit { message: Some("done".into()) });
+        let edit = of("edit", r#"{"path": "a", "old": "x", "new": "y", "occurrence": "all"}"#);
+        assert!(matches!(edit, Action::Edit { occurrence: trajforge_schema::Position::All, .. }));
     }
 
     #[test]
@@ -125,10 +90,7 @@ mod tests {
     #[test]
     fn reasoning_is_taken_from_wherever_the_provider_puts_it() {
         assert_eq!(reasoning(&json!({ "content": "plain" })), "plain");
-        assert_eq!(
-            reasoning(&json!({ "reasoning_content": "why", "content": "what" })),
-            "why\n\nwhat"
-        );
+        assert_eq!(reasoning(&json!({ "reasoning_content": "why", "content": "what" })), "why\n\nwhat");
         assert_eq!(reasoning(&json!({ "content": null })), "");
     }
 }

@@ -1,0 +1,3 @@
+%% if mailmap
+<<authors>>
+%% end

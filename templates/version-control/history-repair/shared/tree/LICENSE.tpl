@@ -1,0 +1,3 @@
+%% if license
+For use within the house. Whoever gets a copy may read and change it.
+%% end
