@@ -31,6 +31,19 @@ def require_equal(found, expected, what):
     require(found == expected, f"{what}: found {found!r}, expected {expected!r}")
 
 
+def require_features(found, expected, what):
+    differing = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
+    require(not differing, f"{what}: these columns have other types: {', '.join(differing)}")
+
+
+def load(folder, cache):
+    """The dataset as a user gets it, with every check that the library has."""
+    try:
+        return datasets.load_dataset(str(folder), cache_dir=cache, verification_mode="all_checks")
+    except Exception as problem:  # whatever the library finds wrong is wrong with the dataset
+        raise Wrong(f"load_dataset: {type(problem).__name__}: {problem}") from problem
+
+
 def check_card(folder):
     """The card's front matter is valid for the Hub and declares each file for its split."""
     card = DatasetCard.load(folder / "README.md")
@@ -46,7 +59,7 @@ def check_card(folder):
 
 def check_loading(folder, cache, metadata, declared):
     """What loads is what the card and metadata.json promise."""
-    dataset = datasets.load_dataset(str(folder), cache_dir=cache, verification_mode="all_checks")
+    dataset = load(folder, cache)
     require_equal(set(dataset), set(declared), "splits")
     require_equal(set(dataset), set(metadata["splits"]), "splits in metadata.json")
     promised = datasets.load_dataset_builder(str(folder), cache_dir=cache).info
@@ -54,8 +67,8 @@ def check_loading(folder, cache, metadata, declared):
     for name, split in dataset.items():
         # Straight from the file, so that the card's features can't stand in for the real ones.
         plain = datasets.Dataset.from_parquet(str(folder / declared[name]), cache_dir=cache)
-        require_equal(plain.features, promised.features, f"{name}: features against the card")
-        require_equal(plain.features, datasets.Features.from_dict(columns), f"{name}: features against metadata.json")
+        require_features(plain.features, promised.features, f"{name} against the card")
+        require_features(plain.features, datasets.Features.from_dict(columns), f"{name} against metadata.json")
         require_equal(list(split.column_names), list(columns), f"{name}: columns")
         require_equal(len(split), metadata["splits"][name]["trajectories"], f"{name}: rows")
         found, stated = plain.info.splits["train"].num_bytes, promised.splits[name].num_bytes
@@ -155,7 +168,8 @@ def main():
     folder = Path(sys.argv[1])
     datasets.disable_progress_bars()
     try:
-        require((folder / "metadata.json").is_file(), f"{folder} holds no metadata.json")
+        for name in ("metadata.json", "README.md"):
+            require((folder / name).is_file(), f"{folder} holds no {name}")
         metadata = json.loads((folder / "metadata.json").read_text())
         declared = check_card(folder)
         check_files(folder, metadata)

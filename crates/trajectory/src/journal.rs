@@ -115,8 +115,9 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-/// Reads a journal, with the summary's settlement added to the last step's reward. A torn tail is left out and reported; the file is not changed. Bad lines with good ones after
-/// them are an error, as is a journal without a header.
+/// Reads a journal, with the summary's settlement added to the last step's reward. A torn tail is left out and
+/// reported; the file is not changed. Bad lines with good ones after them are an error, as is a journal without a
+/// header.
 pub fn read(path: &Path) -> Result<Read> {
     let (lines, torn) = good_lines(path)?;
     let mut records = lines.into_iter();

@@ -16,9 +16,9 @@ pub struct Transcript {
 ///
 /// With a model it is what was sent and received: the prompt, then for each turn what the scaffold put in, the model's
 /// message with every field that the provider sent, and the tools' results. Without one (an oracle, a control: the
-/// header's provenance says so) it is the canonical rendering: the recorded prompt, or the instruction alone, then for each step an assistant's
-/// message with the reasoning as its content and the action as its tool call, and the observation as the tool's
-/// result.
+/// header's provenance says so) it is the canonical rendering: the recorded prompt, or the instruction alone, then for
+/// each step an assistant's message with the reasoning as its content and the action as its tool call, and the
+/// observation as the tool's result.
 pub fn transcript(trajectory: &Trajectory) -> Transcript {
     let header = &trajectory.header;
     if trajectory.turns.is_empty() { canonical(header, &trajectory.steps) } else { recorded(trajectory) }
