@@ -14,10 +14,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "cargo speaks to build scripts by environment variables"
-)]
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment variables")]
 fn build() -> Result<(), String> {
     let variable = |name: &str| env::var(name).map_err(|_| format!("cargo did not set {name}"));
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);

@@ -25,11 +25,7 @@ pub struct File {
 
 impl From<&TaskFile> for File {
     fn from(file: &TaskFile) -> Self {
-        Self {
-            path: file.path.clone(),
-            mode: file.mode,
-            content: file.content.0.clone(),
-        }
+        Self { path: file.path.clone(), mode: file.mode, content: file.content.0.clone() }
     }
 }
 
@@ -71,9 +67,7 @@ impl Archive {
 
     /// An archive that arrives in pieces.
     pub fn from_stream(pieces: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Self {
-        Self {
-            pieces: Box::pin(pieces),
-        }
+        Self { pieces: Box::pin(pieces) }
     }
 
     /// The next piece.
@@ -96,12 +90,7 @@ impl Archive {
         let mut files: Vec<File> = Vec::new();
         let mut found = |event: Event<'_>| -> Result<()> {
             match event {
-                Event::Entry(Entry {
-                    path,
-                    kind: EntryKind::File { .. },
-                    mode,
-                    ..
-                }) => files.push(File {
+                Event::Entry(Entry { path, kind: EntryKind::File { .. }, mode, .. }) => files.push(File {
                     path: String::from_utf8_lossy(&path).into_owned(),
                     mode,
                     content: Vec::new(),

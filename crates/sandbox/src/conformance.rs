@@ -99,9 +99,6 @@ async fn end(sandbox: Box<dyn Sandbox>) {
 
 /// Runs a command in the main session and gives back what it printed.
 async fn sh(sandbox: &dyn Sandbox, command: &str) -> String {
-    let ran = sandbox
-        .shell("main", command, TIMEOUT)
-        .await
-        .expect("the shell answers");
+    let ran = sandbox.shell("main", command, TIMEOUT).await.expect("the shell answers");
     ran.output.text()
 }

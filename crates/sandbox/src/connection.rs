@@ -65,18 +65,11 @@ impl Connection {
         W: AsyncWrite + Send + Unpin + 'static,
         R: Stream<Item = Result<Arrival, String>> + Send + Unpin + 'static,
     {
-        let shared = Arc::new(Shared {
-            name,
-            state: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { name, state: Mutex::default() });
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&shared)));
         let reading = tokio::spawn(read_all(arriving, Arc::clone(&shared)));
-        Self {
-            outgoing,
-            shared,
-            tasks: [writing.abort_handle(), reading.abort_handle()],
-        }
+        Self { outgoing, shared, tasks: [writing.abort_handle(), reading.abort_handle()] }
     }
 
     /// One request and its response.
@@ -125,12 +118,8 @@ impl Connection {
         self.send(call.id, &Request::Pack(pack), Vec::new()).await?;
         match self.within(UNLIMITED, reply).await? {
             (Response::Packed(packed), _) => {
-                let receiving = Receiving {
-                    call,
-                    pieces,
-                    outgoing: self.outgoing.clone(),
-                    is_finished: false,
-                };
+                let receiving =
+                    Receiving { call, pieces, outgoing: self.outgoing.clone(), is_finished: false };
                 Ok((packed, Archive::from_stream(receiving.into_stream())))
             }
             (other, _) => Err(unexpected(other)),
@@ -156,30 +145,21 @@ impl Connection {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(self.shared.lost()),
             Err(_) => {
-                self.shared
-                    .lose(format!("it did not answer within {} s", limit.as_secs()));
+                self.shared.lose(format!("it did not answer within {} s", limit.as_secs()));
                 Err(self.shared.lost())
             }
         }
     }
 
     async fn send(&self, id: u32, request: &Request, payload: Vec<u8>) -> Result<()> {
-        let header = serde_json::to_vec(request).map_err(|error| Error::Protocol {
-            reason: error.to_string(),
-        })?;
-        let frame = Frame {
-            kind: Kind::Call,
-            id,
-            header,
-            payload,
-        };
+        let header =
+            serde_json::to_vec(request).map_err(|error| Error::Protocol { reason: error.to_string() })?;
+        let frame = Frame { kind: Kind::Call, id, header, payload };
         self.write(&frame).await
     }
 
     async fn write(&self, frame: &Frame) -> Result<()> {
-        let wire = frame.encode().map_err(|error| Error::Limit {
-            reason: error.to_string(),
-        })?;
+        let wire = frame.encode().map_err(|error| Error::Limit { reason: error.to_string() })?;
         self.outgoing.send(wire).await.map_err(|_| self.shared.lost())
     }
 
@@ -278,10 +258,7 @@ impl Shared {
         if !said.is_empty() {
             reason = format!("{reason}; it said: {}", String::from_utf8_lossy(&said).trim());
         }
-        Error::Lost {
-            sandbox: self.name.clone(),
-            reason,
-        }
+        Error::Lost { sandbox: self.name.clone(), reason }
     }
 
     fn take(&self, frame: Frame) -> Result<(), String> {

@@ -48,12 +48,7 @@ pub async fn examine(address: Option<&str>, recipes: &Path, cache: &Path) -> Vec
         Ok(engine) => engine,
         Err(error) => {
             let hint = error.hint().map(str::to_owned);
-            return vec![finding(
-                "docker",
-                Grade::Fail,
-                error.to_failure().message,
-                hint.as_deref(),
-            )];
+            return vec![finding("docker", Grade::Fail, error.to_failure().message, hint.as_deref())];
         }
     };
     let mut findings = vec![daemon(&engine).await];
@@ -77,12 +72,7 @@ pub async fn repair(address: Option<&str>, tell: &mut (dyn FnMut(Event) + Send))
 }
 
 fn finding(topic: &'static str, grade: Grade, detail: impl Into<String>, hint: Option<&str>) -> Finding {
-    Finding {
-        topic,
-        grade,
-        detail: detail.into(),
-        hint: hint.map(str::to_owned),
-    }
+    Finding { topic, grade, detail: detail.into(), hint: hint.map(str::to_owned) }
 }
 
 async fn daemon(engine: &Engine) -> Finding {
@@ -91,18 +81,9 @@ async fn daemon(engine: &Engine) -> Finding {
         Err(error) => return finding("docker", Grade::Fail, error.to_string(), None),
     };
     let api = version.api_version.unwrap_or_default();
-    let detail = format!(
-        "engine {}, API {api}, at {}",
-        version.version.unwrap_or_default(),
-        engine.address
-    );
+    let detail = format!("engine {}, API {api}, at {}", version.version.unwrap_or_default(), engine.address);
     if number(&api).is_some_and(|api| api < OLDEST_API) {
-        return finding(
-            "docker",
-            Grade::Warn,
-            detail,
-            Some("install Docker 20.10 or newer"),
-        );
+        return finding("docker", Grade::Warn, detail, Some("install Docker 20.10 or newer"));
     }
     finding("docker", Grade::Ok, detail, None)
 }
@@ -119,14 +100,11 @@ fn cgroup(info: &SystemInfo) -> Finding {
         _ => "unknown",
     };
     let detail = format!("version {version}");
-    let missing: Vec<&str> = [
-        (info.memory_limit, "memory"),
-        (info.cpu_cfs_quota, "CPU"),
-        (info.pids_limit, "process"),
-    ]
-    .into_iter()
-    .filter_map(|(is_there, name)| (is_there == Some(false)).then_some(name))
-    .collect();
+    let missing: Vec<&str> =
+        [(info.memory_limit, "memory"), (info.cpu_cfs_quota, "CPU"), (info.pids_limit, "process")]
+            .into_iter()
+            .filter_map(|(is_there, name)| (is_there == Some(false)).then_some(name))
+            .collect();
     if missing.is_empty() {
         return finding("cgroup", Grade::Ok, detail, None);
     }
@@ -189,11 +167,8 @@ async fn images(address: Option<&str>, recipes: &Path, cache: &Path) -> Finding 
         Ok(list) => list,
         Err(error) => return finding("images", Grade::Fail, error.to_failure().message, error.hint()),
     };
-    let missing: Vec<&str> = list
-        .iter()
-        .filter(|image| image.bytes.is_none())
-        .map(|image| image.name.as_str())
-        .collect();
+    let missing: Vec<&str> =
+        list.iter().filter(|image| image.bytes.is_none()).map(|image| image.name.as_str()).collect();
     if missing.is_empty() {
         return finding("images", Grade::Ok, format!("{} are there", list.len()), None);
     }

@@ -19,10 +19,7 @@ impl Engine {
     /// Connects to an address as in `DOCKER_HOST`, or to the usual socket, in the newest version that both sides speak.
     pub(crate) async fn connect(address: Option<&str>) -> Result<Self> {
         let address = address.unwrap_or(SOCKET).to_owned();
-        let unreachable = |source| Error::DockerUnreachable {
-            address: address.clone(),
-            source,
-        };
+        let unreachable = |source| Error::DockerUnreachable { address: address.clone(), source };
         let connected = if let Some(path) = address.strip_prefix("unix://") {
             Client::connect_with_unix(path, TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)
         } else {
@@ -41,28 +38,19 @@ impl Engine {
             | ClientError::DockerStreamError { error: message }
                 if is_full(message) =>
             {
-                Error::DiskFull {
-                    doing: doing.to_owned(),
-                }
+                Error::DiskFull { doing: doing.to_owned() }
             }
             ClientError::DockerResponseServerError { .. } | ClientError::DockerStreamError { .. } => {
-                Error::Docker {
-                    doing: doing.to_owned(),
-                    source,
-                }
+                Error::Docker { doing: doing.to_owned(), source }
             }
             ClientError::HyperResponseError { .. }
             | ClientError::HyperLegacyError { .. }
             | ClientError::IOError { .. }
             | ClientError::RequestTimeoutError
-            | ClientError::SocketNotFoundError(_) => Error::DockerUnreachable {
-                address: self.address.clone(),
-                source,
-            },
-            _ => Error::Docker {
-                doing: doing.to_owned(),
-                source,
-            },
+            | ClientError::SocketNotFoundError(_) => {
+                Error::DockerUnreachable { address: self.address.clone(), source }
+            }
+            _ => Error::Docker { doing: doing.to_owned(), source },
         }
     }
 }

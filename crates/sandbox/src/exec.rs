@@ -107,19 +107,13 @@ impl Ran {
     }
 
     pub(crate) fn from_wire(ran: protocol::Ran, payload: Vec<u8>) -> Self {
-        let at = usize::try_from(ran.head_bytes)
-            .unwrap_or(usize::MAX)
-            .min(payload.len());
+        let at = usize::try_from(ran.head_bytes).unwrap_or(usize::MAX).min(payload.len());
         let mut head = payload;
         let tail = head.split_off(at);
         Self {
             exit_code: ran.exit_code,
             timed_out: ran.timed_out,
-            output: Output {
-                head,
-                tail,
-                cut_bytes: ran.cut_bytes,
-            },
+            output: Output { head, tail, cut_bytes: ran.cut_bytes },
             duration: Duration::from_micros(ran.duration_us),
             cwd: ran.cwd.unwrap_or_default(),
             restarted: ran.restarted,
@@ -170,21 +164,14 @@ mod tests {
 
     #[test]
     fn a_cut_is_declared_with_its_exact_size() {
-        let ran = protocol::Ran {
-            head_bytes: 3,
-            cut_bytes: 10,
-            ..Default::default()
-        };
+        let ran = protocol::Ran { head_bytes: 3, cut_bytes: 10, ..Default::default() };
         let output = Ran::from_wire(ran, b"abcxyz".to_vec()).output;
         assert_eq!(output.text(), "abc\n[... 10 bytes of output cut here ...]\nxyz");
     }
 
     #[test]
     fn whole_output_is_left_alone() {
-        let ran = protocol::Ran {
-            head_bytes: 6,
-            ..Default::default()
-        };
+        let ran = protocol::Ran { head_bytes: 6, ..Default::default() };
         assert_eq!(Ran::from_wire(ran, b"abcxyz".to_vec()).output.text(), "abcxyz");
     }
 }

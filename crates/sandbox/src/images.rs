@@ -64,11 +64,7 @@ impl Images {
             doing: "hold the locks of images".to_owned(),
             source,
         })?;
-        Ok(Self {
-            engine: Engine::connect(address).await?,
-            recipes,
-            locks,
-        })
+        Ok(Self { engine: Engine::connect(address).await?, recipes, locks })
     }
 
     /// The exact tag of a recipe's image: `trajforge/NAME:` and twelve digits of the digest of everything in it.
@@ -114,9 +110,7 @@ impl Images {
     pub async fn outdated(&self) -> Result<Vec<String>> {
         let current: BTreeSet<&str> = self.recipes.values().map(|recipe| recipe.tag.as_str()).collect();
         let filters = [("label".to_owned(), vec![IMAGE_LABEL.to_owned()])];
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters.into_iter().collect())
-            .build();
+        let options = ListImagesOptionsBuilder::default().filters(&filters.into_iter().collect()).build();
         let images = self
             .engine
             .client
@@ -144,9 +138,7 @@ impl Images {
     }
 
     fn recipe(&self, name: &str) -> Result<&Recipe> {
-        self.recipes.get(name).ok_or_else(|| Error::ImageMissing {
-            image: format!("trajforge/{name}"),
-        })
+        self.recipes.get(name).ok_or_else(|| Error::ImageMissing { image: format!("trajforge/{name}") })
     }
 
     fn one<'a>(
@@ -225,9 +217,7 @@ impl Images {
 
     async fn size(&self, tag: &str) -> Result<Option<u64>> {
         match self.engine.client.inspect_image(tag).await {
-            Ok(image) => Ok(Some(
-                image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-            )),
+            Ok(image) => Ok(Some(image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.engine.error(&format!("look at the image {tag}"), error)),
         }
@@ -238,22 +228,15 @@ impl Images {
         let path = self.locks.join(tag.replace(['/', ':'], "-"));
         let name = path.display().to_string();
         let locked = tokio::task::spawn_blocking(move || {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(path)?;
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
             file.lock()?;
             Ok(file)
         });
-        locked
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-            .map_err(|source| Error::File {
-                path: name,
-                doing: "lock an image".to_owned(),
-                source,
-            })
+        locked.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|source| Error::File {
+            path: name,
+            doing: "lock an image".to_owned(),
+            source,
+        })
     }
 }
 
@@ -262,23 +245,15 @@ async fn timed(tag: &str, tell: Tell<'_>, work: impl Future<Output = Result<()>>
     tell(Event::ImageBuilding { tag: tag.to_owned() });
     work.await?;
     let seconds = began.elapsed().as_secs_f64();
-    tell(Event::ImageReady {
-        tag: tag.to_owned(),
-        seconds,
-    });
+    tell(Event::ImageReady { tag: tag.to_owned(), seconds });
     Ok(())
 }
 
 fn broken(image: &str, said: &str, problem: &str) -> Error {
     if is_full(problem) || is_full(said) {
-        return Error::DiskFull {
-            doing: format!("build {image}"),
-        };
+        return Error::DiskFull { doing: format!("build {image}") };
     }
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n  ");
-    Error::ImageBroken {
-        image: image.to_owned(),
-        reason: format!("{problem}\n  {shown}"),
-    }
+    Error::ImageBroken { image: image.to_owned(), reason: format!("{problem}\n  {shown}") }
 }

@@ -21,11 +21,7 @@ impl Owner {
     /// This process.
     pub(crate) fn this() -> Self {
         let pid = std::process::id();
-        Self {
-            pid,
-            started: started(pid).unwrap_or(0),
-            namespace: namespace(),
-        }
+        Self { pid, started: started(pid).unwrap_or(0), namespace: namespace() }
     }
 
     /// As a label.
@@ -51,11 +47,7 @@ impl Owner {
 
 fn namespace() -> String {
     let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    let digits: String = link
-        .to_string_lossy()
-        .chars()
-        .filter(char::is_ascii_digit)
-        .collect();
+    let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
     let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     format!("{digits}:{}", machine.trim())
 }
@@ -80,15 +72,9 @@ mod tests {
         let here = Owner::this();
         assert_eq!(Owner::parse(&here.label()), Some(here.clone()));
         assert!(!here.is_dead());
-        let earlier = Owner {
-            started: here.started + 1,
-            ..here.clone()
-        };
+        let earlier = Owner { started: here.started + 1, ..here.clone() };
         assert!(earlier.is_dead());
-        let elsewhere = Owner {
-            namespace: "1:other".to_owned(),
-            ..earlier
-        };
+        let elsewhere = Owner { namespace: "1:other".to_owned(), ..earlier };
         assert!(!elsewhere.is_dead());
     }
 }

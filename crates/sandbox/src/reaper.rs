@@ -33,16 +33,11 @@ impl Docker {
 pub(crate) async fn reap(engine: &Engine, tell: &mut (dyn FnMut(Event) + Send)) -> Result<usize> {
     let mut removed = 0;
     for leftover in leftovers(engine).await? {
-        let options = RemoveContainerOptionsBuilder::default()
-            .force(true)
-            .v(true)
-            .build();
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match engine.client.remove_container(&leftover.id, Some(options)).await {
             Ok(()) => {
                 removed += 1;
-                tell(Event::Reaped {
-                    what: leftover.describe(),
-                });
+                tell(Event::Reaped { what: leftover.describe() });
             }
             // Gone or going: somebody else reaps too, or it ended by itself.
             Err(error) if matches!(status(&error), Some(404 | 409)) => {}
@@ -55,10 +50,7 @@ pub(crate) async fn reap(engine: &Engine, tell: &mut (dyn FnMut(Event) + Send)) 
 /// The containers whose worker is dead.
 pub(crate) async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
     let filters = HashMap::from([("label".to_owned(), vec![RUN_LABEL.to_owned()])]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = engine
         .client
         .list_containers(Some(options))
@@ -71,11 +63,7 @@ fn leftover(container: ContainerSummary) -> Option<Leftover> {
     let labels = container.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
     let is_dead = Owner::parse(&label(OWNER_LABEL)).is_some_and(|owner| owner.is_dead());
-    is_dead.then_some(Leftover {
-        id: container.id?,
-        run: label(RUN_LABEL),
-        rollout: label(ROLLOUT_LABEL),
-    })
+    is_dead.then_some(Leftover { id: container.id?, run: label(RUN_LABEL), rollout: label(ROLLOUT_LABEL) })
 }
 
 impl Leftover {

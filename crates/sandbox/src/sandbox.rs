@@ -102,10 +102,7 @@ pub trait SandboxExt: Sandbox {
 
     /// Writes a whole file as the agent, making its folders; an existing file keeps its mode.
     async fn write(&self, session: &str, path: &str, content: &str) -> Result<Shown> {
-        let request = Request::Write(protocol::Write {
-            session: session.to_owned(),
-            path: path.to_owned(),
-        });
+        let request = Request::Write(protocol::Write { session: session.to_owned(), path: path.to_owned() });
         shown(self.call(request, content.as_bytes().to_vec()).await?)
     }
 
@@ -126,20 +123,14 @@ pub trait SandboxExt: Sandbox {
 
     /// Lists a folder two levels deep, as the agent.
     async fn list(&self, session: &str, path: Option<&str>) -> Result<Shown> {
-        let request = Request::List(protocol::List {
-            session: session.to_owned(),
-            path: path.map(str::to_owned),
-        });
+        let request =
+            Request::List(protocol::List { session: session.to_owned(), path: path.map(str::to_owned) });
         shown(self.call(request, Vec::new()).await?)
     }
 
     /// The bytes of a regular file; [`Error::Refused`] when there is none, [`Error::Limit`] when it is longer.
     async fn read_raw(&self, path: &str, identity: Identity, max_bytes: u64) -> Result<Vec<u8>> {
-        let request = Request::ReadRaw(protocol::ReadRaw {
-            path: path.to_owned(),
-            identity,
-            max_bytes,
-        });
+        let request = Request::ReadRaw(protocol::ReadRaw { path: path.to_owned(), identity, max_bytes });
         match self.call(request, Vec::new()).await? {
             (Response::Raw { .. }, bytes) => Ok(bytes),
             (other, _) => Err(unexpected(other)),
@@ -148,26 +139,17 @@ pub trait SandboxExt: Sandbox {
 
     /// Writes one file at an absolute path.
     async fn write_raw(&self, path: &str, content: Vec<u8>, mode: u32, owner: Owner) -> Result<()> {
-        let relative = path.strip_prefix('/').ok_or_else(|| Error::Refused {
-            reason: format!("{path} is not absolute"),
-        })?;
-        let file = File {
-            path: relative.to_owned(),
-            mode,
-            content,
-        };
+        let relative = path
+            .strip_prefix('/')
+            .ok_or_else(|| Error::Refused { reason: format!("{path} is not absolute") })?;
+        let file = File { path: relative.to_owned(), mode, content };
         self.put("/", owner, &[file]).await.map(drop)
     }
 
     /// Lays files down below an absolute root, which is made when absent. With [`Owner::Secret`] the root is closed to
     /// the agent: for hidden checks.
     async fn put(&self, root: &str, owner: Owner, files: &[File]) -> Result<Unpacked> {
-        let unpack = Unpack {
-            root: root.to_owned(),
-            owner,
-            clear: Vec::new(),
-            max_bytes: self.disk_bytes(),
-        };
+        let unpack = Unpack { root: root.to_owned(), owner, clear: Vec::new(), max_bytes: self.disk_bytes() };
         self.unpack(unpack, Archive::of(files)).await
     }
 
@@ -200,17 +182,9 @@ pub trait SandboxExt: Sandbox {
     /// passes is checked on the way, and what was at those places there is gone.
     async fn carry(&self, paths: &[String], other: &dyn Sandbox) -> Result<Packed> {
         let max_bytes = self.disk_bytes();
-        let pack = Pack {
-            paths: paths.to_vec(),
-            max_bytes,
-        };
+        let pack = Pack { paths: paths.to_vec(), max_bytes };
         let (packed, archive) = self.pack(pack).await?;
-        let unpack = Unpack {
-            root: "/".to_owned(),
-            owner: Owner::Agent,
-            clear: paths.to_vec(),
-            max_bytes,
-        };
+        let unpack = Unpack { root: "/".to_owned(), owner: Owner::Agent, clear: paths.to_vec(), max_bytes };
         other.unpack(unpack, archive.checked(max_bytes)).await?;
         Ok(packed)
     }
@@ -283,17 +257,13 @@ fn within_disk(bytes: u64, max_bytes: u64) -> Result<()> {
     if bytes <= max_bytes {
         return Ok(());
     }
-    Err(Error::Limit {
-        reason: format!("the workspace holds {bytes} bytes, {max_bytes} are allowed"),
-    })
+    Err(Error::Limit { reason: format!("the workspace holds {bytes} bytes, {max_bytes} are allowed") })
 }
 
 /// A failure as the shim reports it, or a response that doesn't fit the request.
 pub(crate) fn unexpected(response: Response) -> Error {
     let Response::Failed(problem) = response else {
-        return Error::Protocol {
-            reason: format!("the response does not fit the request: {response:?}"),
-        };
+        return Error::Protocol { reason: format!("the response does not fit the request: {response:?}") };
     };
     let reason = problem.message;
     match problem.kind {
@@ -306,7 +276,5 @@ pub(crate) fn unexpected(response: Response) -> Error {
 }
 
 fn malformed(error: &serde_json::Error) -> Error {
-    Error::Protocol {
-        reason: error.to_string(),
-    }
+    Error::Protocol { reason: error.to_string() }
 }

@@ -33,12 +33,7 @@ pub(crate) fn lay_down(cache: &Path) -> Result<PathBuf> {
 fn write(folder: &Path, path: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let half = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o755)
-        .open(&half)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&half)?;
     file.write_all(PROGRAM)?;
     file.sync_all()?;
     drop(file);

@@ -117,9 +117,7 @@ impl FromStr for User {
         match text {
             "agent" => Ok(Self::Agent),
             "root" => Ok(Self::Root),
-            other => Err(UnknownUser {
-                name: other.to_owned(),
-            }),
+            other => Err(UnknownUser { name: other.to_owned() }),
         }
     }
 }

@@ -23,21 +23,11 @@ async fn containers_behave() {
 async fn an_agent_who_is_root_has_no_power_either() {
     use trajforge_sandbox::{File, Owner, Sandboxes};
     let docker = docker().await;
-    let spec = trajforge_sandbox::SandboxSpec {
-        user: User::Root,
-        ..spec().await
-    };
+    let spec = trajforge_sandbox::SandboxSpec { user: User::Root, ..spec().await };
     let sandbox = docker.create(&spec).await.unwrap();
-    let secret = File {
-        path: "answer".to_owned(),
-        mode: 0o600,
-        content: b"42".to_vec(),
-    };
+    let secret = File { path: "answer".to_owned(), mode: 0o600, content: b"42".to_vec() };
     for folder in ["/verify", "/run/trajforge/milestones"] {
-        sandbox
-            .put(folder, Owner::Secret, std::slice::from_ref(&secret))
-            .await
-            .unwrap();
+        sandbox.put(folder, Owner::Secret, std::slice::from_ref(&secret)).await.unwrap();
     }
     let timeout = std::time::Duration::from_secs(20);
     let attempt = "id -u; grep CapEff /proc/self/status; cat /verify/answer /run/trajforge/milestones/answer; chmod 777 /verify; \
@@ -48,10 +38,7 @@ async fn an_agent_who_is_root_has_no_power_either() {
     assert!(!text.contains("42"), "{text}");
     let read = sandbox.read("main", "/verify/answer", None, None).await.unwrap();
     assert!(read.is_error, "{}", read.text);
-    assert_eq!(
-        sandbox.read("main", "here", None, None).await.unwrap().text,
-        "     1\ttouched\n"
-    );
+    assert_eq!(sandbox.read("main", "here", None, None).await.unwrap().text, "     1\ttouched\n");
     sandbox.stop().await.unwrap();
     docker.drain().await;
 }

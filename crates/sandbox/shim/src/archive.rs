@@ -67,10 +67,7 @@ impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => write!(f, "the archive is malformed: {what}"),
-            Self::Path(path) => write!(
-                f,
-                "the archive holds the path {path:?}, which could leave its root"
-            ),
+            Self::Path(path) => write!(f, "the archive holds the path {path:?}, which could leave its root"),
             Self::Kind(kind) => write!(
                 f,
                 "the archive holds an entry of type {kind:?}; only files, folders and links are carried"
@@ -148,13 +145,7 @@ fn checksum(block: &[u8; BLOCK]) -> u32 {
     block
         .iter()
         .enumerate()
-        .map(|(at, byte)| {
-            if CHECKSUM.contains(&at) {
-                32
-            } else {
-                u32::from(*byte)
-            }
-        })
+        .map(|(at, byte)| if CHECKSUM.contains(&at) { 32 } else { u32::from(*byte) })
         .sum()
 }
 
@@ -194,19 +185,9 @@ pub struct Reader {
 #[derive(Debug)]
 enum Part {
     Header,
-    Content {
-        left: u64,
-        padding: usize,
-    },
-    Name {
-        flag: u8,
-        name: Vec<u8>,
-        left: u64,
-        padding: usize,
-    },
-    Padding {
-        left: usize,
-    },
+    Content { left: u64, padding: usize },
+    Name { flag: u8, name: Vec<u8>, left: u64, padding: usize },
+    Padding { left: usize },
     Finished,
 }
 
@@ -266,12 +247,7 @@ impl Reader {
                     }
                     found(Event::Data(now))?;
                 }
-                Part::Name {
-                    flag,
-                    name,
-                    left,
-                    padding,
-                } => {
+                Part::Name { flag, name, left, padding } => {
                     let (now, later) = split(bytes, *left);
                     *left -= now.len() as u64;
                     name.extend_from_slice(now);
@@ -328,50 +304,32 @@ impl Reader {
             if size == 0 || size > MAX_NAME {
                 return Err(ArchiveError::Malformed("a name is too long"));
             }
-            self.part = Part::Name {
-                flag,
-                name: Vec::new(),
-                left: size,
-                padding: padding(size),
-            };
+            self.part = Part::Name { flag, name: Vec::new(), left: size, padding: padding(size) };
             return Ok(None);
         }
         let kind = match flag {
             b'0' | 0 => EntryKind::File { size },
             b'5' => EntryKind::Folder,
-            b'2' => EntryKind::Link {
-                target: self.long_target.take().unwrap_or_else(|| text(&block[TARGET])),
-            },
+            b'2' => {
+                EntryKind::Link { target: self.long_target.take().unwrap_or_else(|| text(&block[TARGET])) }
+            }
             other => return Err(ArchiveError::Kind(char::from(other))),
         };
         let path = self.long_path.take().unwrap_or_else(|| text(&block[NAME]));
         let path =
             safe_path(&path).ok_or_else(|| ArchiveError::Path(String::from_utf8_lossy(&path).into()))?;
-        let content = if matches!(kind, EntryKind::File { .. }) {
-            size
-        } else {
-            0
-        };
+        let content = if matches!(kind, EntryKind::File { .. }) { size } else { 0 };
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(content);
         if self.bytes > self.max_bytes || self.entries > MAX_ENTRIES {
-            return Err(ArchiveError::TooLarge {
-                max_bytes: self.max_bytes,
-            });
+            return Err(ArchiveError::TooLarge { max_bytes: self.max_bytes });
         }
         self.part = match content {
             0 => Part::Header,
-            left => Part::Content {
-                left,
-                padding: padding(left),
-            },
+            left => Part::Content { left, padding: padding(left) },
         };
         let mode = u32::try_from(parse(&block[100..108]).unwrap_or(0o644)).unwrap_or(0o644);
-        let sticky = if kind == EntryKind::Folder {
-            mode & 0o1000
-        } else {
-            0
-        };
+        let sticky = if kind == EntryKind::Folder { mode & 0o1000 } else { 0 };
         Ok(Some(Entry {
             path,
             kind,
@@ -413,10 +371,8 @@ pub fn safe_path(path: &[u8]) -> Option<Vec<u8>> {
     if path.starts_with(b"/") || path.contains(&0) {
         return None;
     }
-    let parts: Vec<&[u8]> = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-        .collect();
+    let parts: Vec<&[u8]> =
+        path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.is_empty() || parts.contains(&b"..".as_slice()) || parts.iter().any(|part| part.len() > 255) {
         return None;
     }
@@ -456,18 +412,8 @@ mod tests {
     }
 
     fn file(path: &str, content: &[u8]) -> (Entry, Vec<u8>) {
-        let kind = EntryKind::File {
-            size: content.len() as u64,
-        };
-        (
-            Entry {
-                path: path.into(),
-                kind,
-                mode: 0o644,
-                modified: 1,
-            },
-            content.to_vec(),
-        )
+        let kind = EntryKind::File { size: content.len() as u64 };
+        (Entry { path: path.into(), kind, mode: 0o644, modified: 1 }, content.to_vec())
     }
 
     prop_compose! {
@@ -506,10 +452,7 @@ mod tests {
     fn paths_that_climb_are_refused() {
         for bad in ["../x", "a/../../x", "/etc/passwd", "", ".", "a/.."] {
             let wire = pack(&[file(bad, b"x")]);
-            assert!(
-                matches!(unpack(&wire, 512, 99), Err(ArchiveError::Path(_))),
-                "{bad:?} was taken"
-            );
+            assert!(matches!(unpack(&wire, 512, 99), Err(ArchiveError::Path(_))), "{bad:?} was taken");
         }
     }
 
@@ -538,10 +481,7 @@ mod tests {
     #[test]
     fn the_cap_counts_all_files_before_their_bytes_arrive() {
         let wire = pack(&[file("a", &[0; 60]), file("b", &[0; 60])]);
-        assert_eq!(
-            unpack(&wire[..1536], 512, 100),
-            Err(ArchiveError::TooLarge { max_bytes: 100 })
-        );
+        assert_eq!(unpack(&wire[..1536], 512, 100), Err(ArchiveError::TooLarge { max_bytes: 100 }));
     }
 
     #[test]

@@ -36,13 +36,7 @@ impl Capture {
     }
 
     fn split(head_room: usize, tail_room: usize) -> Self {
-        Self {
-            head: Vec::new(),
-            tail: VecDeque::new(),
-            head_room,
-            tail_room,
-            total: 0,
-        }
+        Self { head: Vec::new(), tail: VecDeque::new(), head_room, tail_room, total: 0 }
     }
 
     /// Takes in more.
@@ -71,11 +65,7 @@ impl Capture {
         bytes.extend_from_slice(back);
         self.tail.clear();
         let cut_bytes = std::mem::take(&mut self.total) - bytes.len() as u64;
-        Captured {
-            bytes,
-            head_bytes,
-            cut_bytes,
-        }
+        Captured { bytes, head_bytes, cut_bytes }
     }
 }
 

@@ -55,11 +55,7 @@ impl Children {
         let mut waited = self.lock();
         let child = launch.start()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let exit = Arc::new(Exit {
-            pid,
-            code: OnceLock::new(),
-            ended,
-        });
+        let exit = Arc::new(Exit { pid, code: OnceLock::new(), ended });
         waited.insert(pid, Arc::clone(&exit));
         self.started.notify_one();
         Ok(exit)
@@ -92,8 +88,5 @@ impl Children {
 }
 
 fn code_of(status: WaitStatus) -> i32 {
-    status
-        .exit_status()
-        .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
-        .unwrap_or(255)
+    status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(255)
 }

@@ -38,10 +38,7 @@ pub(crate) fn run(world: &World, exec: &Exec, stdin: &[u8]) -> Result<(Ran, Vec<
         stdio: [child_in, stdio(&child_out)?, Stdio::from(child_out)],
         descriptors: Vec::new(),
     };
-    let name = launch
-        .argv
-        .first()
-        .map(|name| name.to_string_lossy().into_owned());
+    let name = launch.argv.first().map(|name| name.to_string_lossy().into_owned());
     let exit = match world.children.start(launch) {
         Ok(exit) => exit,
         Err(error) => return not_started(&name.unwrap_or_default(), &error),
@@ -143,9 +140,7 @@ pub(crate) struct Ladder {
 impl Ladder {
     pub(crate) fn new(started: Instant, timeout: Duration) -> Self {
         Self {
-            next: started
-                .checked_add(timeout)
-                .unwrap_or_else(|| started + Duration::from_hours(24 * 365)),
+            next: started.checked_add(timeout).unwrap_or_else(|| started + Duration::from_hours(24 * 365)),
             rungs: &[Signal::INT, Signal::TERM, Signal::KILL],
             climbed: false,
         }
@@ -215,9 +210,7 @@ fn input_pipe(stdin: &[u8]) -> Result<(Option<OwnedFd>, Stdio), Problem> {
 
 /// A copy of a descriptor, for a child.
 pub(crate) fn stdio(pipe: &OwnedFd) -> Result<Stdio, Problem> {
-    let copy = pipe
-        .try_clone()
-        .map_err(|error| failed_to("copy a pipe", &error))?;
+    let copy = pipe.try_clone().map_err(|error| failed_to("copy a pipe", &error))?;
     Ok(Stdio::from(copy))
 }
 
@@ -238,11 +231,7 @@ fn not_started(name: &str, error: &io::Error) -> Result<(Ran, Vec<u8>), Problem>
         _ => return Err(failed_to(&format!("start {name}"), error)),
     };
     let output = format!("{name}: {error}\n").into_bytes();
-    let ran = Ran {
-        exit_code,
-        head_bytes: output.len() as u64,
-        ..Ran::default()
-    };
+    let ran = Ran { exit_code, head_bytes: output.len() as u64, ..Ran::default() };
     Ok((ran, output))
 }
 
@@ -250,10 +239,7 @@ fn not_started(name: &str, error: &io::Error) -> Result<(Ran, Vec<u8>), Problem>
 pub(crate) fn time_until(moment: Instant) -> Timespec {
     // Rounded up, so that the moment has come when the wait is over.
     let left = moment.saturating_duration_since(Instant::now()) + Duration::from_micros(50);
-    Timespec::try_from(left).unwrap_or(Timespec {
-        tv_sec: 60,
-        tv_nsec: 0,
-    })
+    Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 })
 }
 
 /// A duration as it goes over the wire.

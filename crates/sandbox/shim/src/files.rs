@@ -22,10 +22,7 @@ pub(crate) fn as_agent(world: &World, operation: impl FnOnce() -> Result<Told, T
     let done = acting_as(world.user(Identity::Agent), operation);
     let done = done.map_err(|error| failed_to("act as the agent", &error))?;
     let told = done.unwrap_or_else(|told| told);
-    let shown = Shown {
-        is_error: told.is_error,
-        cut_bytes: told.cut_bytes,
-    };
+    let shown = Shown { is_error: told.is_error, cut_bytes: told.cut_bytes };
     Ok((Response::Shown(shown), told.text.into_bytes()))
 }
 
@@ -34,12 +31,7 @@ pub(crate) fn read(world: &World, read: &Read) -> Answer {
     let path = world.resolve(&read.session, &read.path);
     as_agent(world, || {
         let content = load(&path)?;
-        Ok(numbered(
-            &path.to_string_lossy(),
-            &content,
-            read.offset,
-            read.limit,
-        ))
+        Ok(numbered(&path.to_string_lossy(), &content, read.offset, read.limit))
     })
 }
 
@@ -72,11 +64,7 @@ pub(crate) fn read_raw(world: &World, read: &ReadRaw) -> Answer {
 pub(crate) fn write(world: &World, write: &Write, content: &[u8]) -> Answer {
     let path = world.resolve(&write.session, &write.path);
     as_agent(world, || {
-        let before = if path.exists() {
-            Before::File
-        } else {
-            Before::Nothing
-        };
+        let before = if path.exists() { Before::File } else { Before::Nothing };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| because("make the folder", folder, &error))?;
         }
@@ -100,18 +88,13 @@ fn load(path: &Path) -> Result<Vec<u8>, Told> {
     let file = open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(Told::wrong(format!(
-            "{} is a folder; list it instead.\n",
-            path.display()
-        )));
+        return Err(Told::wrong(format!("{} is a folder; list it instead.\n", path.display())));
     }
     if !metadata.is_file() {
         return Err(Told::wrong(format!("{} is no regular file.\n", path.display())));
     }
     let mut content = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut content)
-        .map_err(failed)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > MAX_FILE {
         return Err(Told::wrong(format!(
             "{} is longer than {} MiB; look at parts of it with a command.\n",
@@ -132,10 +115,7 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Told> {
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is no regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
         file.write_all(content)?;
         file.set_len(content.len() as u64)
@@ -145,10 +125,7 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Told> {
 
 /// Opens for reading; neither a pipe without a writer nor a terminal can hold it up.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// A failed operation in words for the agent.

@@ -14,10 +14,7 @@ use rustix::io::Errno;
 /// Folders inside folders, at most; what is deeper is not looked into.
 pub(crate) const MAX_DEPTH: usize = 200;
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Something inside a folder.
 pub(crate) struct Item<'a> {
@@ -75,12 +72,7 @@ pub(crate) fn walk<E>(
             path.push(b'/');
         }
         path.extend_from_slice(name.as_bytes());
-        let item = Item {
-            path,
-            name: &name,
-            folder,
-            stat,
-        };
+        let item = Item { path, name: &name, folder, stat };
         let is_folder = item.kind() == FileType::Directory;
         let next = visit(&item)?;
         if is_folder
@@ -152,10 +144,8 @@ pub(crate) fn parts(path: &[u8]) -> io::Result<Vec<&[u8]>> {
     let Some(relative) = path.strip_prefix(b"/") else {
         return refused("the path is not absolute");
     };
-    let parts: Vec<&[u8]> = relative
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-        .collect();
+    let parts: Vec<&[u8]> =
+        relative.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.contains(&b"..".as_slice()) {
         return refused("the path climbs");
     }
@@ -178,10 +168,7 @@ pub(crate) fn set_mode(what: impl AsFd, mode: u32) -> io::Result<()> {
 pub(crate) fn clear(path: &[u8]) -> io::Result<()> {
     let parts = parts(path)?;
     let Some((name, above)) = parts.split_last() else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the root can't be cleared",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the root can't be cleared"));
     };
     let mut folder = open(c"/", FOLDER, Mode::empty())?;
     for part in above {

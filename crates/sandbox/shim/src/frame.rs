@@ -36,14 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
-        Self::Call,
-        Self::Reply,
-        Self::Data,
-        Self::End,
-        Self::Credit,
-        Self::Cancel,
-    ];
+    const ALL: [Self; 6] = [Self::Call, Self::Reply, Self::Data, Self::End, Self::Credit, Self::Cancel];
 
     fn from_wire(byte: u8) -> Option<Self> {
         Self::ALL.get(usize::from(byte)).copied()
@@ -66,12 +59,7 @@ pub struct Frame {
 impl Frame {
     /// A frame without a header.
     pub fn bare(kind: Kind, id: u32, payload: Vec<u8>) -> Self {
-        Self {
-            kind,
-            id,
-            header: Vec::new(),
-            payload,
-        }
+        Self { kind, id, header: Vec::new(), payload }
     }
 
     /// A grant of `bytes` more.
@@ -81,9 +69,7 @@ impl Frame {
 
     /// How many bytes a `Credit` grants.
     pub fn granted(&self) -> u32 {
-        self.payload
-            .first_chunk()
-            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+        self.payload.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
     /// The frame as it goes over the wire.

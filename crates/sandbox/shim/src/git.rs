@@ -22,11 +22,7 @@ pub(crate) fn digest(repository: &Item<'_>) -> Option<[u8; 32]> {
             matches!(path, b"HEAD" | b"packed-refs" | b"index" | b"refs") || path.starts_with(b"refs/");
         if matters && item.kind() == FileType::RegularFile {
             let content = read(item).unwrap_or_default();
-            let content = if path == b"index" {
-                staged(&content).unwrap_or(content)
-            } else {
-                content
-            };
+            let content = if path == b"index" { staged(&content).unwrap_or(content) } else { content };
             hasher.update(&(path.len() as u64).to_le_bytes());
             hasher.update(path);
             hasher.update(&(content.len() as u64).to_le_bytes());
@@ -44,10 +40,7 @@ fn repository_folder(item: &Item<'_>) -> Option<std::os::fd::OwnedFd> {
 
 fn read(item: &Item<'_>) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    File::from(item.open().ok()?)
-        .take(MAX_FILE)
-        .read_to_end(&mut content)
-        .ok()?;
+    File::from(item.open().ok()?).take(MAX_FILE).read_to_end(&mut content).ok()?;
     Some(content)
 }
 

@@ -60,13 +60,7 @@ pub(crate) fn acting_as<T>(user: User, operation: impl FnOnce() -> T) -> io::Res
     let root = (Uid::ROOT, Gid::ROOT);
     set_thread_res_gid(root.1, Gid::from_raw(gid), root.1)?;
     set_thread_res_uid(root.0, Uid::from_raw(uid), root.0)?;
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: CapabilitySet::empty(),
-            ..before
-        },
-    )?;
+    set_capabilities(None, CapabilitySets { effective: CapabilitySet::empty(), ..before })?;
     let result = operation();
     drop(acting);
     Ok(result)

@@ -22,9 +22,7 @@ pub(crate) fn run(world: &World, list: &List) -> Result<(Response, Vec<u8>), Pro
         let name = folder.to_string_lossy();
         if !metadata.is_dir() {
             let size = size(metadata.len());
-            return Err(Told::wrong(format!(
-                "{name} is a file of {size}; read it instead.\n"
-            )));
+            return Err(Told::wrong(format!("{name} is a file of {size}; read it instead.\n")));
         }
         let lines = inside(&folder).map_err(failed)?;
         Ok(listed(&name, lines, |inner| {

@@ -71,9 +71,7 @@ fn serve(path: String) -> io::Result<()> {
     let output = claim(&io::stdout())?;
     let world = Arc::new(World::new(path, Outlet::new(output), Pool::new()?));
     let reaping = Arc::clone(&world);
-    std::thread::Builder::new()
-        .stack_size(64 << 10)
-        .spawn(move || reaping.children.reap())?;
+    std::thread::Builder::new().stack_size(64 << 10).spawn(move || reaping.children.reap())?;
     server::serve(&world, input)
 }
 

@@ -15,20 +15,13 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(out: OwnedFd) -> Self {
-        Self {
-            out: Mutex::new(File::from(out)),
-        }
+        Self { out: Mutex::new(File::from(out)) }
     }
 
     /// Sends the response to a call.
     pub(crate) fn reply(&self, id: u32, response: &Response, payload: Vec<u8>) {
         let header = serde_json::to_vec(response).expect("a response of plain values always serialises");
-        let frame = Frame {
-            kind: Kind::Reply,
-            id,
-            header,
-            payload,
-        };
+        let frame = Frame { kind: Kind::Reply, id, header, payload };
         if let Err(error) = self.send(&frame) {
             self.fail(id, &problem(ProblemKind::Limit, error.to_string()));
         }
@@ -52,10 +45,7 @@ impl Outlet {
 
 /// A problem in words.
 pub(crate) fn problem(kind: ProblemKind, message: impl Into<String>) -> Problem {
-    Problem {
-        kind,
-        message: message.into(),
-    }
+    Problem { kind, message: message.into() }
 }
 
 /// An error of the system, sorted: no room and no processes are limits, the rest is what it is.

@@ -31,22 +31,13 @@ pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> R
         if packed.bytes > pack.max_bytes {
             return Err(problem(
                 ProblemKind::Limit,
-                format!(
-                    "{} hold more than {} bytes",
-                    pack.paths.join(", "),
-                    pack.max_bytes
-                ),
+                format!("{} hold more than {} bytes", pack.paths.join(", "), pack.max_bytes),
             ));
         }
         Ok(Next::Enter)
     })?;
     world.outlet.reply(id, &Response::Packed(packed), Vec::new());
-    let mut stream = Stream {
-        world,
-        id,
-        credit,
-        waiting: Vec::with_capacity(CHUNK),
-    };
+    let mut stream = Stream { world, id, credit, waiting: Vec::with_capacity(CHUNK) };
     let sent =
         each(&pack.paths, &mut |item| stream.put(item).map(|()| Next::Enter)).and_then(|()| stream.finish());
     if let Err(problem) = sent {
@@ -66,12 +57,7 @@ fn each(paths: &[String], visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Probl
             continue;
         };
         let mut relative = path.trim_matches('/').as_bytes().to_vec();
-        let item = Item {
-            path: &relative,
-            name: &name,
-            folder: &folder,
-            stat,
-        };
+        let item = Item { path: &relative, name: &name, folder: &folder, stat };
         let is_folder = item.kind() == FileType::Directory;
         visit(&item)?;
         if is_folder {
@@ -89,10 +75,7 @@ fn locate(path: &str) -> Result<Option<(OwnedFd, CString)>, Problem> {
         |error: &std::io::Error| problem(ProblemKind::Refused, format!("{path} can't be packed: {error}"));
     let parts = folder::parts(path.as_bytes()).map_err(|error| refuse(&error))?;
     let Some((name, above)) = parts.split_last() else {
-        return Err(problem(
-            ProblemKind::Refused,
-            "the whole file system can't be packed",
-        ));
+        return Err(problem(ProblemKind::Refused, "the whole file system can't be packed"));
     };
     let above = [b"/".as_slice(), &above.join(&b'/')].concat();
     match folder::find(&above) {
@@ -192,10 +175,7 @@ impl Stream<'_> {
     fn finish(&mut self) -> Result<(), Problem> {
         self.push(&trailer())?;
         self.flush()?;
-        let _ = self
-            .world
-            .outlet
-            .send(&Frame::bare(Kind::End, self.id, Vec::new()));
+        let _ = self.world.outlet.send(&Frame::bare(Kind::End, self.id, Vec::new()));
         Ok(())
     }
 }

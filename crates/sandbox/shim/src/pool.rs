@@ -30,10 +30,7 @@ struct Queue {
 impl Pool {
     pub(crate) fn new() -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                jobs: VecDeque::new(),
-                idle: 0,
-            }),
+            queue: Mutex::new(Queue { jobs: VecDeque::new(), idle: 0 }),
             arrived: Condvar::new(),
         });
         let pool = Self { shared };
@@ -58,10 +55,7 @@ impl Pool {
 
     fn grow(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new()
-            .stack_size(STACK)
-            .spawn(move || shared.serve())
-            .map(drop)
+        thread::Builder::new().stack_size(STACK).spawn(move || shared.serve()).map(drop)
     }
 }
 

@@ -47,11 +47,8 @@ fn look(pid: i32) -> Option<Process> {
 /// The present, in the same ticks that processes' starts are counted in.
 pub(crate) fn ticks() -> u64 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds: f64 = uptime
-        .split_ascii_whitespace()
-        .next()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0.0);
+    let seconds: f64 =
+        uptime.split_ascii_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -97,12 +94,7 @@ pub(crate) fn kill_others(spared: &HashSet<i32>) -> u64 {
     let mut killed = HashSet::new();
     for _ in 0..500 {
         if spared.is_empty() {
-            killed.extend(
-                all()
-                    .iter()
-                    .filter(|process| !process.is_zombie)
-                    .map(|process| process.pid),
-            );
+            killed.extend(all().iter().filter(|process| !process.is_zombie).map(|process| process.pid));
             crate::spawn::kill_everything();
         }
         let victims: Vec<i32> = all()

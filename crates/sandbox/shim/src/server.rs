@@ -42,19 +42,12 @@ fn take(world: &Arc<World>, frame: Frame) {
     }
     let id = frame.id;
     match serde_json::from_slice::<Request>(&frame.header) {
-        Err(error) => world.outlet.fail(
-            id,
-            &problem(
-                ProblemKind::Malformed,
-                format!("the request makes no sense: {error}"),
-            ),
-        ),
+        Err(error) => world
+            .outlet
+            .fail(id, &problem(ProblemKind::Malformed, format!("the request makes no sense: {error}"))),
         Ok(Request::Hello(hello)) => answer(world, id, greet(world, hello)),
         Ok(_) if !world.is_greeted() => {
-            world.outlet.fail(
-                id,
-                &problem(ProblemKind::Malformed, "the first request must be hello"),
-            );
+            world.outlet.fail(id, &problem(ProblemKind::Malformed, "the first request must be hello"));
         }
         Ok(request) => dispatch(world, id, request, frame.payload),
     }
@@ -65,11 +58,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
     match request {
         Request::Shell(shell) => run_in_session(world, id, shell),
         Request::Kill(kill) => {
-            let spared = if kill.spare_services {
-                world.services.sessions()
-            } else {
-                HashSet::default()
-            };
+            let spared = if kill.spare_services { world.services.sessions() } else { HashSet::default() };
             let processes = process::kill_others(&spared);
             answer(world, id, Ok((Response::Killed { processes }, Vec::new())));
         }
@@ -79,11 +68,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
             world.pool.run(Box::new(move || {
                 let done = unpack::run(&shared, &request, (id, pieces));
                 shared.streams.close(id);
-                answer(
-                    &shared,
-                    id,
-                    done.map(|unpacked| (Response::Unpacked(unpacked), Vec::new())),
-                );
+                answer(&shared, id, done.map(|unpacked| (Response::Unpacked(unpacked), Vec::new())));
             }));
         }
         Request::Pack(request) => {
@@ -109,11 +94,7 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
 fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
     let shared = Arc::clone(world);
     let reply = move |done: Result<_, _>| {
-        answer(
-            &shared,
-            id,
-            done.map(|(ran, output)| (Response::Ran(ran), output)),
-        );
+        answer(&shared, id, done.map(|(ran, output)| (Response::Ran(ran), output)));
     };
     world.sessions.run(world, shell, Box::new(reply));
 }
@@ -141,10 +122,7 @@ fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
         }
         Request::Usage => Ok((Response::Usage(usage::now()), Vec::new())),
         Request::Hello(_) | Request::Shell(_) | Request::Kill(_) | Request::Pack(_) | Request::Unpack(_) => {
-            Err(problem(
-                ProblemKind::Malformed,
-                "the request was dispatched twice",
-            ))
+            Err(problem(ProblemKind::Malformed, "the request was dispatched twice"))
         }
     }
 }
@@ -167,10 +145,7 @@ fn greet(world: &World, hello: Hello) -> Answer {
     if !world.greet(hello) {
         return Err(problem(ProblemKind::Malformed, "there was a hello before"));
     }
-    let welcome = Welcome {
-        version: VERSION,
-        bash: world.bash.is_some(),
-    };
+    let welcome = Welcome { version: VERSION, bash: world.bash.is_some() };
     Ok((Response::Hello(welcome), Vec::new()))
 }
 

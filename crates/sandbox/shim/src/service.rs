@@ -66,20 +66,13 @@ impl Services {
             exit_code: running.exit.code(),
             waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
-        let output = running
-            .output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let output = running.output.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok((started, output.bytes))
     }
 
     fn launch(&self, world: &World, service: &Service) -> Result<Running, Problem> {
         let mut table = self.lock();
-        if table
-            .get(&service.name)
-            .is_some_and(|other| other.exit.code().is_none())
-        {
+        if table.get(&service.name).is_some_and(|other| other.exit.code().is_none()) {
             return Err(problem(
                 ProblemKind::Refused,
                 format!("a service named {} is running already", service.name),
@@ -128,11 +121,7 @@ impl Services {
             }
             signal_session(running.exit.pid(), Signal::KILL);
             wait_for(&running.exit, Instant::now() + Duration::from_secs(1));
-            stopped.push(Stopped {
-                name,
-                exit_code: running.exit.code().unwrap_or(137),
-                killed,
-            });
+            stopped.push(Stopped { name, exit_code: running.exit.code().unwrap_or(137), killed });
         }
         stopped
     }

@@ -71,11 +71,7 @@ impl Sessions {
     /// Where a session stands; nothing if it was never begun.
     pub(crate) fn cwd(&self, session: &str) -> Option<PathBuf> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let cwd = open
-            .get(session)?
-            .cwd
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let cwd = open.get(session)?.cwd.lock().unwrap_or_else(PoisonError::into_inner);
         Some(cwd.clone())
     }
 }
@@ -84,9 +80,7 @@ fn begin(world: &Arc<World>) -> Result<Session, Problem> {
     let (jobs, arriving) = channel();
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| failed_to("begin a shell", &error.into()))?;
-    let woken = wake
-        .try_clone()
-        .map_err(|error| failed_to("begin a shell", &error))?;
+    let woken = wake.try_clone().map_err(|error| failed_to("begin a shell", &error))?;
     let cwd = Arc::new(Mutex::new(world.workspace()));
     let mut keeper = Keeper {
         world: Arc::clone(world),
@@ -126,29 +120,20 @@ impl Bash {
             ));
         };
         let workspace = world.workspace();
-        let cwd = if workspace.is_dir() {
-            workspace
-        } else {
-            PathBuf::from("/")
-        };
+        let cwd = if workspace.is_dir() { workspace } else { PathBuf::from("/") };
         let (out, child_out) = output_pipe()?;
         let (marker, child_marker) = output_pipe()?;
         let (child_in, commands) =
             pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed_to("make a pipe", &error.into()))?;
         let launch = Launch {
-            argv: [bash, "--noprofile", "--norc", "--noediting", "-i"]
-                .map(Into::into)
-                .to_vec(),
+            argv: [bash, "--noprofile", "--norc", "--noediting", "-i"].map(Into::into).to_vec(),
             cwd,
             variables: world.variables(Identity::Agent, &std::collections::BTreeMap::new()),
             user: world.user(Identity::Agent),
             stdio: [Stdio::from(child_in), Stdio::null(), Stdio::null()],
             descriptors: vec![(child_marker, MARKER_FD), (child_out, OUTPUT_FD)],
         };
-        let exit = world
-            .children
-            .start(launch)
-            .map_err(|error| failed_to("start bash", &error))?;
+        let exit = world.children.start(launch).map_err(|error| failed_to("start bash", &error))?;
         let mut bash = Self {
             exit,
             commands: File::from(commands),
@@ -392,10 +377,7 @@ impl Keeper {
 fn without_complaints(kept: &mut Captured) {
     const COMPLAINT: &[u8] = b"] tcsetattr: Inappropriate ioctl for device\n";
     let mut from = 0;
-    while let Some(found) = kept.bytes[from..]
-        .windows(COMPLAINT.len())
-        .position(|part| part == COMPLAINT)
-    {
+    while let Some(found) = kept.bytes[from..].windows(COMPLAINT.len()).position(|part| part == COMPLAINT) {
         let end = from + found + COMPLAINT.len();
         let start = kept.bytes[..from + found]
             .windows(7)
@@ -406,9 +388,7 @@ fn without_complaints(kept: &mut Captured) {
             continue;
         };
         kept.bytes.drain(start..end);
-        let in_head = end
-            .min(usize::try_from(kept.head_bytes).unwrap_or(usize::MAX))
-            .saturating_sub(start);
+        let in_head = end.min(usize::try_from(kept.head_bytes).unwrap_or(usize::MAX)).saturating_sub(start);
         kept.head_bytes -= in_head as u64;
         from = start;
     }
@@ -421,19 +401,8 @@ mod tests {
     #[test]
     fn the_complaint_about_a_terminal_is_taken_out() {
         let complaint = b"bash: [20: 1 (255)] tcsetattr: Inappropriate ioctl for device\n";
-        let bytes = [
-            b"a\n".as_slice(),
-            complaint,
-            b"b\n",
-            complaint,
-            b"] tcsetattr: x\n",
-        ]
-        .concat();
-        let mut kept = Captured {
-            head_bytes: 2 + complaint.len() as u64,
-            bytes,
-            cut_bytes: 0,
-        };
+        let bytes = [b"a\n".as_slice(), complaint, b"b\n", complaint, b"] tcsetattr: x\n"].concat();
+        let mut kept = Captured { head_bytes: 2 + complaint.len() as u64, bytes, cut_bytes: 0 };
         without_complaints(&mut kept);
         assert_eq!(kept.bytes, b"a\nb\n] tcsetattr: x\n");
         assert_eq!(kept.head_bytes, 2);

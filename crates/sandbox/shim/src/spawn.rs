@@ -36,27 +36,12 @@ impl Launch {
                   async-signal-safe system calls, allocates nothing and takes no lock"
     )]
     pub(crate) fn start(self) -> io::Result<Child> {
-        let Self {
-            argv,
-            cwd,
-            variables,
-            user,
-            stdio,
-            descriptors,
-        } = self;
+        let Self { argv, cwd, variables, user, stdio, descriptors } = self;
         let [stdin, stdout, stderr] = stdio;
         let mut argv = argv.into_iter();
-        let program = argv
-            .next()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let program = argv.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let mut command = Command::new(program);
-        command
-            .args(argv)
-            .env_clear()
-            .envs(variables)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr);
+        command.args(argv).env_clear().envs(variables).stdin(stdin).stdout(stdout).stderr(stderr);
         let cwd = std::ffi::CString::new(cwd.into_os_string().into_encoded_bytes())?;
         // SAFETY: see the reason above; `cwd` and `descriptors` were allocated before the fork.
         unsafe {

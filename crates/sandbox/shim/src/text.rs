@@ -30,19 +30,12 @@ pub struct Told {
 impl Told {
     /// How something went.
     pub fn well(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            is_error: false,
-            cut_bytes: 0,
-        }
+        Self { text: text.into(), is_error: false, cut_bytes: 0 }
     }
 
     /// What went wrong.
     pub fn wrong(text: impl Into<String>) -> Self {
-        Self {
-            is_error: true,
-            ..Self::well(text)
-        }
+        Self { is_error: true, ..Self::well(text) }
     }
 }
 
@@ -57,11 +50,8 @@ pub fn numbered(name: &str, content: &[u8], offset: u64, limit: u64) -> Told {
             content.len()
         ));
     }
-    let lines: Vec<&[u8]> = content
-        .strip_suffix(b"\n")
-        .unwrap_or(content)
-        .split(|byte| *byte == b'\n')
-        .collect();
+    let lines: Vec<&[u8]> =
+        content.strip_suffix(b"\n").unwrap_or(content).split(|byte| *byte == b'\n').collect();
     let first = usize::try_from(offset.max(1)).unwrap_or(usize::MAX);
     if first > lines.len() {
         return Told::wrong(format!(
@@ -95,10 +85,7 @@ pub fn written(name: &str, content: &[u8], before: Before) -> Told {
         Before::Nothing => "Created",
         Before::File => "Replaced",
     };
-    Told::well(format!(
-        "{verb} {name} ({lines} lines, {} bytes).\n",
-        content.len()
-    ))
+    Told::well(format!("{verb} {name} ({lines} lines, {} bytes).\n", content.len()))
 }
 
 /// What was there before a file was written.
@@ -116,23 +103,17 @@ pub enum Before {
 /// What to say when the replacement can't be made.
 pub fn edited(name: &str, content: &[u8], edit: &Edit) -> Result<(String, Told), Told> {
     if edit.old.is_empty() {
-        return Err(Told::wrong(
-            "The text to be replaced is empty; to make a new file, write it.\n",
-        ));
+        return Err(Told::wrong("The text to be replaced is empty; to make a new file, write it.\n"));
     }
     if edit.old == edit.new {
-        return Err(Told::wrong(
-            "The old and the new text are the same; nothing would change.\n",
-        ));
+        return Err(Told::wrong("The old and the new text are the same; nothing would change.\n"));
     }
     let content = std::str::from_utf8(content)
         .map_err(|_| Told::wrong(format!("{name} is not UTF-8 text; change it with a command.\n")))?;
     let places: Vec<usize> = content.match_indices(&edit.old).map(|(at, _)| at).collect();
     let Some(first) = places.first() else {
         let nearest = nearest(content, &edit.old);
-        return Err(Told::wrong(format!(
-            "The text to be replaced is not in {name}.{nearest}\n"
-        )));
+        return Err(Told::wrong(format!("The text to be replaced is not in {name}.{nearest}\n")));
     };
     if places.len() > 1 && !edit.all {
         return Err(ambiguous(name, content, &places));
@@ -144,23 +125,14 @@ pub fn edited(name: &str, content: &[u8], edit: &Edit) -> Result<(String, Told),
         count => format!("Edited {name} in {count} places; the first is at line {line}:\n"),
     };
     let shown = (edit.new.lines().count() + 6).min(40);
-    for (at, line) in changed
-        .lines()
-        .enumerate()
-        .skip(line.saturating_sub(4))
-        .take(shown)
-    {
+    for (at, line) in changed.lines().enumerate().skip(line.saturating_sub(4)).take(shown) {
         let _ = writeln!(text, "{:>6}\t{}", at + 1, shortened(line.as_bytes()));
     }
     Ok((changed, Told::well(text)))
 }
 
 fn ambiguous(name: &str, content: &str, places: &[usize]) -> Told {
-    let mut lines: Vec<String> = places
-        .iter()
-        .take(10)
-        .map(|at| line_of(content, *at).to_string())
-        .collect();
+    let mut lines: Vec<String> = places.iter().take(10).map(|at| line_of(content, *at).to_string()).collect();
     if places.len() > lines.len() {
         lines.push("...".to_owned());
     }
@@ -177,11 +149,7 @@ fn nearest(content: &str, old: &str) -> String {
     let Some(wanted) = old.lines().map(str::trim).find(|line| !line.is_empty()) else {
         return String::new();
     };
-    if let Some((at, line)) = content
-        .lines()
-        .enumerate()
-        .find(|(_, line)| line.trim() == wanted)
-    {
+    if let Some((at, line)) = content.lines().enumerate().find(|(_, line)| line.trim() == wanted) {
         return format!(
             " Line {} is like its first line, but what follows or the white space differs:\n{:>6}\t{}",
             at + 1,
@@ -193,17 +161,10 @@ fn nearest(content: &str, old: &str) -> String {
         let pairs = line.trim().chars().zip(wanted.chars());
         pairs.take_while(|(a, b)| a == b).count()
     };
-    let best = content
-        .lines()
-        .enumerate()
-        .max_by_key(|(at, line)| (alike(line), Reverse(*at)));
+    let best = content.lines().enumerate().max_by_key(|(at, line)| (alike(line), Reverse(*at)));
     match best {
         Some((at, line)) if alike(line) >= 5 => {
-            format!(
-                " The nearest line is:\n{:>6}\t{}",
-                at + 1,
-                shortened(line.as_bytes())
-            )
+            format!(" The nearest line is:\n{:>6}\t{}", at + 1, shortened(line.as_bytes()))
         }
         _ => String::new(),
     }
@@ -219,10 +180,7 @@ fn shortened(line: &[u8]) -> String {
         return String::from_utf8_lossy(line).into_owned();
     }
     let left = line.len() - MAX_LINE;
-    format!(
-        "{} [... {left} more bytes in this line]",
-        String::from_utf8_lossy(&line[..MAX_LINE])
-    )
+    format!("{} [... {left} more bytes in this line]", String::from_utf8_lossy(&line[..MAX_LINE]))
 }
 
 /// Whether the beginning of a file holds a NUL byte, as no text does.
@@ -248,13 +206,7 @@ impl Matches {
     pub fn of(pattern: &str) -> Result<Self, Told> {
         let pattern = Regex::new(pattern)
             .map_err(|error| Told::wrong(format!("The pattern is no regular expression: {error}\n")))?;
-        Ok(Self {
-            pattern,
-            text: String::new(),
-            count: 0,
-            files: 0,
-            is_full: false,
-        })
+        Ok(Self { pattern, text: String::new(), count: 0, files: 0, is_full: false })
     }
 
     /// Looks into one more file; false when no more are wanted.
@@ -294,15 +246,10 @@ impl Matches {
                 "No line matches {pattern:?} in the {} files that there was time for.",
                 self.files
             ),
-            (0, false) => writeln!(
-                self.text,
-                "No line matches {pattern:?} ({} files searched).",
-                self.files
-            ),
-            (count, true) => writeln!(
-                self.text,
-                "[stopped after {count} matches; narrow the pattern or the path]"
-            ),
+            (0, false) => writeln!(self.text, "No line matches {pattern:?} ({} files searched).", self.files),
+            (count, true) => {
+                writeln!(self.text, "[stopped after {count} matches; narrow the pattern or the path]")
+            }
             (_, false) => Ok(()),
         };
         Told::well(self.text)
@@ -415,10 +362,7 @@ mod tests {
         let content = "line\n".repeat(30);
         let told = numbered("f", content.as_bytes(), 11, 10);
         assert!(told.text.starts_with("    11\tline\n"));
-        assert!(
-            told.text
-                .ends_with("    20\tline\n[10 more lines; read on with offset 21]\n")
-        );
+        assert!(told.text.ends_with("    20\tline\n[10 more lines; read on with offset 21]\n"));
         assert_eq!(told.cut_bytes, 50);
     }
 
@@ -427,32 +371,19 @@ mod tests {
         let mut matches = Matches::of("x").unwrap();
         assert!(!matches.look_into("f", "x\n".repeat(500).as_bytes()));
         assert!(
-            matches
-                .report()
-                .text
-                .ends_with("[stopped after 200 matches; narrow the pattern or the path]\n")
+            matches.report().text.ends_with("[stopped after 200 matches; narrow the pattern or the path]\n")
         );
     }
 
     #[test]
     fn a_folder_full_of_data_does_not_hide_the_rest() {
-        let folder = |name: &str| Line {
-            name: name.to_owned(),
-            kind: LineKind::Folder,
-        };
-        let file = |at| Line {
-            name: format!("{at:04}"),
-            kind: LineKind::File(1500),
-        };
+        let folder = |name: &str| Line { name: name.to_owned(), kind: LineKind::Folder };
+        let file = |at| Line { name: format!("{at:04}"), kind: LineKind::File(1500) };
         let told = listed("/w", vec![folder("z"), folder("data")], |name| match name {
             "data" => Ok((0..1000).map(file).collect()),
             _ => Err("permission denied".to_owned()),
         });
         assert!(told.text.starts_with("/w:\ndata/\n  0000  1.5 KiB\n"));
-        assert!(
-            told.text.ends_with("  [940 more]\nz/\n  [permission denied]\n"),
-            "{}",
-            told.text
-        );
+        assert!(told.text.ends_with("  [940 more]\nz/\n  [permission denied]\n"), "{}", told.text);
     }
 }

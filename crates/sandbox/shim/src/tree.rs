@@ -88,10 +88,8 @@ impl Trees {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let tree = look(root, known.get(root).unwrap_or(&Tree::new()))?;
         let counted = count(&tree);
-        let wire: BTreeMap<String, WireEntry> = tree
-            .iter()
-            .map(|(path, seen)| (readable(path), wire(&seen.entry)))
-            .collect();
+        let wire: BTreeMap<String, WireEntry> =
+            tree.iter().map(|(path, seen)| (readable(path), wire(&seen.entry))).collect();
         known.insert(root.to_owned(), tree);
         Ok((Response::Manifest(counted), json(&wire)))
     }
@@ -107,11 +105,8 @@ impl Trees {
             .filter(|(path, seen)| before.get(*path).is_none_or(|old| old.entry != seen.entry))
             .map(|(path, seen)| (readable(path), wire(&seen.entry)))
             .collect();
-        let removed = before
-            .keys()
-            .filter(|path| !after.contains_key(*path))
-            .map(|path| readable(path))
-            .collect();
+        let removed =
+            before.keys().filter(|path| !after.contains_key(*path)).map(|path| readable(path)).collect();
         let counted = count(&after);
         known.insert(root.to_owned(), after);
         Ok((Response::Delta(counted), json(&WireDelta { changed, removed })))
@@ -125,17 +120,10 @@ fn look(root: &str, before: &Tree) -> Result<Tree, Problem> {
     let mut buffer = Vec::new();
     folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
         if tree.len() >= MAX_ENTRIES {
-            return Err(problem(
-                ProblemKind::Limit,
-                format!("{root} holds more than {MAX_ENTRIES} entries"),
-            ));
+            return Err(problem(ProblemKind::Limit, format!("{root} holds more than {MAX_ENTRIES} entries")));
         }
         let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
-        let seen = if is_git {
-            repository(item)
-        } else {
-            entry(item, before.get(item.path), &mut buffer)
-        };
+        let seen = if is_git { repository(item) } else { entry(item, before.get(item.path), &mut buffer) };
         tree.insert(item.path.to_vec(), seen);
         Ok(if is_git { Next::Pass } else { Next::Enter })
     })?;
@@ -143,17 +131,9 @@ fn look(root: &str, before: &Tree) -> Result<Tree, Problem> {
 }
 
 fn repository(item: &Item<'_>) -> Seen {
-    let entry = Entry {
-        kind: Kind::Folder,
-        mode: item.stat.st_mode & 0o7777,
-        size: 0,
-        digest: git::digest(item),
-    };
-    Seen {
-        entry,
-        stamp: stamp(&item.stat),
-        is_settled: false,
-    }
+    let entry =
+        Entry { kind: Kind::Folder, mode: item.stat.st_mode & 0o7777, size: 0, digest: git::digest(item) };
+    Seen { entry, stamp: stamp(&item.stat), is_settled: false }
 }
 
 fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
@@ -163,19 +143,10 @@ fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
         FileType::Symlink => Kind::Link,
         _ => Kind::Other,
     };
-    let size = if kind == Kind::File {
-        u64::try_from(item.stat.st_size).unwrap_or(0)
-    } else {
-        0
-    };
+    let size = if kind == Kind::File { u64::try_from(item.stat.st_size).unwrap_or(0) } else { 0 };
     let stamp = stamp(&item.stat);
     let mut seen = Seen {
-        entry: Entry {
-            kind,
-            mode: item.stat.st_mode & 0o7777,
-            size,
-            digest: None,
-        },
+        entry: Entry { kind, mode: item.stat.st_mode & 0o7777, size, digest: None },
         stamp,
         is_settled: true,
     };
@@ -233,10 +204,7 @@ fn is_settled(stamp: Stamp) -> bool {
 }
 
 fn count(tree: &Tree) -> Counted {
-    Counted {
-        entries: tree.len() as u64,
-        bytes: tree.values().map(|seen| seen.entry.size).sum(),
-    }
+    Counted { entries: tree.len() as u64, bytes: tree.values().map(|seen| seen.entry.size).sum() }
 }
 
 fn wire(entry: &Entry) -> WireEntry {
@@ -244,9 +212,7 @@ fn wire(entry: &Entry) -> WireEntry {
         kind: entry.kind,
         mode: entry.mode,
         size: entry.size,
-        digest: entry
-            .digest
-            .map(|digest| blake3::Hash::from(digest).to_hex().to_string()),
+        digest: entry.digest.map(|digest| blake3::Hash::from(digest).to_hex().to_string()),
     }
 }
 

@@ -34,18 +34,12 @@ pub(crate) fn run(
     }
     let root =
         open_root(unpack, owner).map_err(|error| failed_to(&format!("unpack at {}", unpack.root), &error))?;
-    let mut layout = Layout {
-        root,
-        owner,
-        file: None,
-    };
+    let mut layout = Layout { root, owner, file: None };
     let mut reader = Reader::new(unpack.max_bytes);
     loop {
         match pieces.recv() {
             Ok(Piece::Data(bytes)) => {
-                reader
-                    .feed::<Failure>(&bytes, &mut |event| layout.take(event))
-                    .map_err(|error| error.0)?;
+                reader.feed::<Failure>(&bytes, &mut |event| layout.take(event)).map_err(|error| error.0)?;
                 grant(&world.outlet, id, bytes.len());
             }
             Ok(Piece::End) => break,
@@ -56,10 +50,7 @@ pub(crate) fn run(
     }
     reader.finish().map_err(|error| Failure::from(error).0)?;
     layout.close().map_err(|error| error.0)?;
-    Ok(Unpacked {
-        entries: reader.entries(),
-        bytes: reader.bytes(),
-    })
+    Ok(Unpacked { entries: reader.entries(), bytes: reader.bytes() })
 }
 
 fn open_root(unpack: &Unpack, owner: (u32, u32)) -> io::Result<OwnedFd> {
@@ -67,9 +58,7 @@ fn open_root(unpack: &Unpack, owner: (u32, u32)) -> io::Result<OwnedFd> {
     if unpack.owner == Owner::Secret {
         let uid = fstat(&root)?.st_uid;
         if !matches!(uid, 0 | SECRET_UID) {
-            return Err(io::Error::other(
-                "the folder is there already, and belongs to the agent",
-            ));
+            return Err(io::Error::other("the folder is there already, and belongs to the agent"));
         }
         folder::set_mode(&root, 0o700)?;
         folder::give(&root, owner)?;
@@ -102,8 +91,7 @@ impl Layout {
             Event::Entry(entry) => {
                 self.close()?;
                 let path = String::from_utf8_lossy(&entry.path).into_owned();
-                self.lay(entry)
-                    .map_err(|error| Failure(failed_to(&format!("unpack {path}"), &error)))
+                self.lay(entry).map_err(|error| Failure(failed_to(&format!("unpack {path}"), &error)))
             }
             Event::Data(bytes) => match &mut self.file {
                 Some((file, _)) => file
@@ -163,16 +151,7 @@ fn make_room(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
 }
 
 fn touch(file: &File, entry: &Entry) -> io::Result<()> {
-    let time = Timespec {
-        tv_sec: i64::try_from(entry.modified).unwrap_or(0),
-        tv_nsec: 0,
-    };
-    futimens(
-        file,
-        &Timestamps {
-            last_access: time,
-            last_modification: time,
-        },
-    )?;
+    let time = Timespec { tv_sec: i64::try_from(entry.modified).unwrap_or(0), tv_nsec: 0 };
+    futimens(file, &Timestamps { last_access: time, last_modification: time })?;
     Ok(())
 }

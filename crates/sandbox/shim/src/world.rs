@@ -68,9 +68,7 @@ impl World {
 
     /// The agent's user and group.
     pub(crate) fn agent(&self) -> (u32, u32) {
-        self.hello
-            .get()
-            .map_or((65_534, 65_534), |hello| (hello.uid, hello.gid))
+        self.hello.get().map_or((65_534, 65_534), |hello| (hello.uid, hello.gid))
     }
 
     /// Who an identity is.

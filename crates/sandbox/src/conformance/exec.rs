@@ -10,10 +10,7 @@ use crate::sandbox::{Sandbox, SandboxExt};
 
 pub(super) async fn a_program_is_fed_and_reports(sandbox: &dyn Sandbox) {
     let input = "line\n".repeat(100_000);
-    let ran = sandbox
-        .exec(Exec::argv(["wc", "-l"]).with_stdin(input))
-        .await
-        .expect("it answers");
+    let ran = sandbox.exec(Exec::argv(["wc", "-l"]).with_stdin(input)).await.expect("it answers");
     assert_eq!((ran.output.text().trim(), ran.exit_code), ("100000", 0));
     let ran = sandbox
         .exec(
@@ -23,14 +20,8 @@ pub(super) async fn a_program_is_fed_and_reports(sandbox: &dyn Sandbox) {
         )
         .await
         .expect("it answers");
-    assert_eq!(
-        (ran.output.text().as_str(), ran.exit_code),
-        ("out\nerr\n/tmp\ny\n", 9)
-    );
-    let absent = sandbox
-        .exec(Exec::argv(["no-such-program"]))
-        .await
-        .expect("it answers");
+    assert_eq!((ran.output.text().as_str(), ran.exit_code), ("out\nerr\n/tmp\ny\n", 9));
+    let absent = sandbox.exec(Exec::argv(["no-such-program"])).await.expect("it answers");
     assert_eq!(absent.exit_code, 127);
     let signalled = sandbox.exec(Exec::bash("kill -11 $$")).await.expect("it answers");
     assert_eq!(signalled.exit_code, 139);
@@ -40,10 +31,7 @@ pub(super) async fn fifty_megabytes_are_bounded(sandbox: &dyn Sandbox) {
     let printing = "echo first; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo last";
     for ran in [
         sandbox.exec(Exec::bash(printing)).await.expect("it answers"),
-        sandbox
-            .shell("main", printing, TIMEOUT)
-            .await
-            .expect("it answers"),
+        sandbox.shell("main", printing, TIMEOUT).await.expect("it answers"),
     ] {
         let kept = (ran.output.head.len() + ran.output.tail.len()) as u64;
         assert_eq!(kept, sandbox.spec().output_bytes);
@@ -54,10 +42,7 @@ pub(super) async fn fifty_megabytes_are_bounded(sandbox: &dyn Sandbox) {
 
 pub(super) async fn binary_output_arrives_exactly(sandbox: &dyn Sandbox) {
     let program = "import os; os.write(1, bytes(range(256)) * 10)";
-    let ran = sandbox
-        .exec(Exec::argv(["python3", "-c", program]))
-        .await
-        .expect("it answers");
+    let ran = sandbox.exec(Exec::argv(["python3", "-c", program])).await.expect("it answers");
     assert_eq!(ran.output.head.len() + ran.output.tail.len(), 2560);
     assert_eq!(ran.output.head[..256], (0..=255).collect::<Vec<u8>>());
     assert!(!ran.output.text().is_empty());
@@ -65,10 +50,7 @@ pub(super) async fn binary_output_arrives_exactly(sandbox: &dyn Sandbox) {
 
 pub(super) async fn a_timeout_reaches_grandchildren(sandbox: &dyn Sandbox) {
     let script = "(trap '' INT TERM; while :; do sleep 602; done) & (trap '' INT TERM; sleep 603)";
-    let ran = sandbox
-        .exec(Exec::bash(script).within(Duration::from_millis(300)))
-        .await
-        .expect("it answers");
+    let ran = sandbox.exec(Exec::bash(script).within(Duration::from_millis(300))).await.expect("it answers");
     assert!(ran.timed_out && ran.duration < Duration::from_secs(10), "{ran:?}");
     assert_eq!(sh(sandbox, "pgrep -fc 'sleep 60[23]'").await, "0\n");
 }
@@ -96,14 +78,8 @@ pub(super) async fn services_start_and_stop(sandbox: &dyn Sandbox) {
         in_verification: false,
     };
     let (started, output) = sandbox.start_service(&service).await.expect("it answers");
-    assert!(
-        started.ready && started.exit_code.is_none(),
-        "{started:?} {output:?}"
-    );
-    assert!(
-        sandbox.start_service(&service).await.is_err(),
-        "the same name twice"
-    );
+    assert!(started.ready && started.exit_code.is_none(), "{started:?} {output:?}");
+    assert!(sandbox.start_service(&service).await.is_err(), "the same name twice");
 
     let hopeless = Service {
         name: "hopeless".to_owned(),
@@ -113,16 +89,10 @@ pub(super) async fn services_start_and_stop(sandbox: &dyn Sandbox) {
     };
     let (ended, output) = sandbox.start_service(&hopeless).await.expect("it answers");
     assert_eq!((ended.ready, ended.exit_code), (false, Some(4)));
-    assert!(
-        String::from_utf8_lossy(&output).contains("no configuration"),
-        "{output:?}"
-    );
+    assert!(String::from_utf8_lossy(&output).contains("no configuration"), "{output:?}");
 
     let stopped = sandbox.stop_services().await.expect("it answers");
-    let counter = stopped
-        .iter()
-        .find(|stopped| stopped.name == "counter")
-        .expect("it was running");
+    let counter = stopped.iter().find(|stopped| stopped.name == "counter").expect("it was running");
     assert_eq!((counter.exit_code, counter.killed), (0, false));
 }
 
@@ -138,19 +108,9 @@ pub(super) async fn the_agent_is_killed_and_services_live(sandbox: &dyn Sandbox)
     sh(sandbox, "sleep 605 & setsid sleep 606 & (setsid sleep 607 &)").await;
     let killed = sandbox.kill_agent().await.expect("it answers");
     assert!(killed >= 4, "only {killed} were killed");
-    let left = sandbox
-        .exec(Exec::bash("pgrep -fa '[s]leep 60'"))
-        .await
-        .expect("it answers");
-    assert!(
-        left.output.text().trim().ends_with("sleep 604"),
-        "{:?}",
-        left.output.text()
-    );
-    let ran = sandbox
-        .shell("main", "echo again", TIMEOUT)
-        .await
-        .expect("it answers");
+    let left = sandbox.exec(Exec::bash("pgrep -fa '[s]leep 60'")).await.expect("it answers");
+    assert!(left.output.text().trim().ends_with("sleep 604"), "{:?}", left.output.text());
+    let ran = sandbox.shell("main", "echo again", TIMEOUT).await.expect("it answers");
     assert!(ran.restarted && ran.output.text() == "again\n", "{ran:?}");
     sandbox.stop_services().await.expect("it answers");
 }

@@ -15,10 +15,7 @@ pub(super) async fn the_agent_has_no_power(sandbox: &dyn Sandbox) {
     let status = sh(sandbox, "grep -E 'Cap|NoNewPrivs' /proc/self/status").await;
     for line in status.lines() {
         let value = line.split_whitespace().nth(1).unwrap_or_default();
-        assert!(
-            value == "1" || value.chars().all(|digit| digit == '0'),
-            "{status}"
-        );
+        assert!(value == "1" || value.chars().all(|digit| digit == '0'), "{status}");
     }
     let attempts = [
         "kill -9 1",
@@ -45,10 +42,7 @@ pub(super) async fn secrets_are_out_of_reach(sandbox: &dyn Sandbox) {
     };
     let roots = [format!("{SECRET_FOLDER}/milestones"), "/verify".to_owned()];
     for root in &roots {
-        sandbox
-            .put(root, Owner::Secret, std::slice::from_ref(&secret))
-            .await
-            .expect("it is laid down");
+        sandbox.put(root, Owner::Secret, std::slice::from_ref(&secret)).await.expect("it is laid down");
         let spied = sh(
             sandbox,
             &format!("cat {root}/check.sh; ls {root}; cd {root}; find / -name check.sh 2>/dev/null"),
@@ -58,10 +52,7 @@ pub(super) async fn secrets_are_out_of_reach(sandbox: &dyn Sandbox) {
             !spied.contains("answer") && !spied.lines().any(|line| line.ends_with("/check.sh")),
             "{spied}"
         );
-        let read = sandbox
-            .read("main", &format!("{root}/check.sh"), None, None)
-            .await
-            .expect("it answers");
+        let read = sandbox.read("main", &format!("{root}/check.sh"), None, None).await.expect("it answers");
         assert!(read.is_error, "{}", read.text);
         let check = Exec::bash("./check.sh").as_root().in_folder(root);
         let ran = sandbox.exec(check).await.expect("it answers");
@@ -72,94 +63,47 @@ pub(super) async fn secrets_are_out_of_reach(sandbox: &dyn Sandbox) {
 pub(super) async fn file_operations_have_the_agents_rights(sandbox: &dyn Sandbox) {
     for path in ["/etc/shadow", "/proc/1/environ"] {
         let read = sandbox.read("main", path, None, None).await.expect("it answers");
-        assert!(
-            read.is_error && read.text.contains("ermission"),
-            "{path}: {}",
-            read.text
-        );
+        assert!(read.is_error && read.text.contains("ermission"), "{path}: {}", read.text);
     }
-    let written = sandbox
-        .write("main", "/etc/agent-was-here", "x")
-        .await
-        .expect("it answers");
+    let written = sandbox.write("main", "/etc/agent-was-here", "x").await.expect("it answers");
     assert!(written.is_error, "{}", written.text);
     // A link to where only root may write, in the agent's own folder.
     sh(sandbox, "ln -s /etc innocent; ln -s /etc/shadow shadow").await;
-    let written = sandbox
-        .write("main", "innocent/agent-was-here", "x")
-        .await
-        .expect("it answers");
+    let written = sandbox.write("main", "innocent/agent-was-here", "x").await.expect("it answers");
     assert!(written.is_error, "{}", written.text);
-    let read = sandbox
-        .read("main", "shadow", None, None)
-        .await
-        .expect("it answers");
+    let read = sandbox.read("main", "shadow", None, None).await.expect("it answers");
     assert!(read.is_error, "{}", read.text);
     sandbox.write("main", "mine.txt", "x").await.expect("it answers");
-    assert_eq!(
-        sh(sandbox, "stat -c '%U %a' mine.txt; rm innocent shadow mine.txt").await,
-        "agent 644\n"
-    );
-    sandbox
-        .write("main", "script.sh", "echo 1")
-        .await
-        .expect("it answers");
+    assert_eq!(sh(sandbox, "stat -c '%U %a' mine.txt; rm innocent shadow mine.txt").await, "agent 644\n");
+    sandbox.write("main", "script.sh", "echo 1").await.expect("it answers");
     sh(sandbox, "chmod 755 script.sh").await;
-    sandbox
-        .write("main", "script.sh", "echo 2")
-        .await
-        .expect("it answers");
+    sandbox.write("main", "script.sh", "echo 2").await.expect("it answers");
     assert_eq!(sh(sandbox, "stat -c %a script.sh; ./script.sh").await, "755\n2\n");
 }
 
 pub(super) async fn a_pipe_or_device_does_not_block(sandbox: &dyn Sandbox) {
-    sh(
-        sandbox,
-        "mkdir -p odd && cd odd && mkfifo pipe && ln -s loop loop && cd ..",
-    )
-    .await;
+    sh(sandbox, "mkdir -p odd && cd odd && mkfifo pipe && ln -s loop loop && cd ..").await;
     let looking = async {
         for path in ["odd/pipe", "/dev/zero", "odd/loop", "/dev/null"] {
             let read = sandbox.read("main", path, None, None).await.expect("it answers");
             assert!(read.is_error, "{path}: {}", read.text);
         }
-        assert!(
-            sandbox
-                .write("main", "odd/pipe", "x")
-                .await
-                .expect("it answers")
-                .is_error
-        );
-        sandbox
-            .search("main", "x", Some("odd"))
-            .await
-            .expect("it answers");
+        assert!(sandbox.write("main", "odd/pipe", "x").await.expect("it answers").is_error);
+        sandbox.search("main", "x", Some("odd")).await.expect("it answers");
         sandbox.list("main", Some("odd")).await.expect("it answers");
         sandbox.manifest().await.expect("it answers");
     };
-    tokio::time::timeout(Duration::from_secs(10), looking)
-        .await
-        .expect("nothing blocks");
+    tokio::time::timeout(Duration::from_secs(10), looking).await.expect("nothing blocks");
 }
 
 pub(super) async fn as_agent_lends_no_power(sandbox: &dyn Sandbox) {
     let script = "exec 7</etc/shadow; id -u; as-agent bash -c 'id -u; pwd; grep CapEff /proc/self/status; ls -l /proc/self/fd; \
                   echo $PATH; cat /etc/shadow'";
-    let ran = sandbox
-        .exec(Exec::bash(script).as_root().in_folder("/tmp"))
-        .await
-        .expect("it answers");
+    let ran = sandbox.exec(Exec::bash(script).as_root().in_folder("/tmp")).await.expect("it answers");
     let text = ran.output.text();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(
-        lines[..3],
-        ["0", "1000", sandbox.spec().workspace.as_str()],
-        "{text}"
-    );
+    assert_eq!(lines[..3], ["0", "1000", sandbox.spec().workspace.as_str()], "{text}");
     assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
-    assert!(
-        !text.contains("-> /etc/shadow") && !text.contains(SECRET_FOLDER),
-        "{text}"
-    );
+    assert!(!text.contains("-> /etc/shadow") && !text.contains(SECRET_FOLDER), "{text}");
     assert!(text.contains("Permission denied"), "{text}");
 }

@@ -10,52 +10,28 @@ use crate::exec::Exec;
 use crate::sandbox::{Sandbox, SandboxExt};
 
 fn file(path: &str, mode: u32, content: &[u8]) -> File {
-    File {
-        path: path.to_owned(),
-        mode,
-        content: content.to_vec(),
-    }
+    File { path: path.to_owned(), mode, content: content.to_vec() }
 }
 
 pub(super) async fn files_are_carried_over(from: &dyn Sandbox, to: &dyn Sandbox) {
     let workspace = from.spec().workspace.clone();
     let big = vec![b'z'; 3 << 20];
-    let files = [
-        file("carry/a.sh", 0o755, b"echo a"),
-        file("carry/deep/er/b.bin", 0o600, &big),
-    ];
-    let laid = from
-        .put(&workspace, Owner::Agent, &files)
-        .await
-        .expect("they are laid down");
+    let files = [file("carry/a.sh", 0o755, b"echo a"), file("carry/deep/er/b.bin", 0o600, &big)];
+    let laid = from.put(&workspace, Owner::Agent, &files).await.expect("they are laid down");
     assert_eq!((laid.entries, laid.bytes), (2, 6 + (3 << 20)));
-    to.put(&workspace, Owner::Agent, &[file("stale.txt", 0o644, b"old")])
-        .await
-        .expect("it is laid down");
+    to.put(&workspace, Owner::Agent, &[file("stale.txt", 0o644, b"old")]).await.expect("it is laid down");
 
-    from.carry(std::slice::from_ref(&workspace), to)
-        .await
-        .expect("they are carried");
-    assert_eq!(
-        from.manifest().await.expect("a manifest"),
-        to.manifest().await.expect("a manifest")
-    );
-    let carried = to
-        .read_raw("carry/deep/er/b.bin", Identity::Agent, 4 << 20)
-        .await
-        .expect("it is there");
+    from.carry(std::slice::from_ref(&workspace), to).await.expect("they are carried");
+    assert_eq!(from.manifest().await.expect("a manifest"), to.manifest().await.expect("a manifest"));
+    let carried = to.read_raw("carry/deep/er/b.bin", Identity::Agent, 4 << 20).await.expect("it is there");
     assert_eq!(carried, big);
 
-    let pack = Pack {
-        paths: vec![format!("{workspace}/carry"), "/no/such/path".to_owned()],
-        max_bytes: 1 << 30,
-    };
+    let pack =
+        Pack { paths: vec![format!("{workspace}/carry"), "/no/such/path".to_owned()], max_bytes: 1 << 30 };
     let (packed, archive) = from.pack(pack).await.expect("it is packed");
     let files = archive.into_files(1 << 30).await.expect("it is whole");
     assert_eq!((files.len(), packed.bytes), (2, 6 + (3 << 20)));
-    let climbing = from
-        .put(&workspace, Owner::Agent, &[file("../escaped", 0o644, b"x")])
-        .await;
+    let climbing = from.put(&workspace, Owner::Agent, &[file("../escaped", 0o644, b"x")]).await;
     assert!(matches!(climbing, Err(Error::Refused { .. })), "{climbing:?}");
 }
 
@@ -66,10 +42,7 @@ pub(super) async fn only_harmless_things_are_carried(from: &dyn Sandbox, to: &dy
                    python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")' && \
                    touch $'new\\nline' $'\\xff\\xfe' && mkdir sticky && chmod 1777 sticky && echo x > ../closed/x && chmod 000 ../closed; cd ..";
     sh(from, prepare).await;
-    let packed = from
-        .carry(std::slice::from_ref(&workspace), to)
-        .await
-        .expect("it is carried");
+    let packed = from.carry(std::slice::from_ref(&workspace), to).await.expect("it is carried");
     assert_eq!(packed.skipped, 2, "the pipe and the socket are left out");
     let seen = to
         .exec(Exec::bash("cd odd; stat -c '%n %F %a %h %U' *; readlink out; cat hard in").as_root())
@@ -84,29 +57,18 @@ pub(super) async fn only_harmless_things_are_carried(from: &dyn Sandbox, to: &dy
         "sticky directory 777 2 agent",
         "/etc/passwd",
     ] {
-        assert!(
-            seen.lines().any(|other| other == line),
-            "{line:?} is not in\n{seen}"
-        );
+        assert!(seen.lines().any(|other| other == line), "{line:?} is not in\n{seen}");
     }
     assert!(seen.ends_with("plain\nplain\n"), "{seen}");
 
     // A link on the way must not be followed, neither when packing nor when laying out.
     sh(from, "chmod 700 closed; rm -rf odd closed; ln -s /etc way").await;
-    let pack = Pack {
-        paths: vec![format!("{workspace}/way/passwd")],
-        max_bytes: 1 << 20,
-    };
+    let pack = Pack { paths: vec![format!("{workspace}/way/passwd")], max_bytes: 1 << 20 };
     let followed = from.pack(pack).await;
     assert!(matches!(followed, Err(Error::Refused { .. })), "{followed:?}");
-    let through = from
-        .put(&workspace, Owner::Agent, &[file("way/owned", 0o644, b"x")])
-        .await;
+    let through = from.put(&workspace, Owner::Agent, &[file("way/owned", 0o644, b"x")]).await;
     assert!(through.is_err(), "an archive was laid out through a link");
-    let made = from
-        .exec(Exec::bash("test -e /etc/owned").as_root())
-        .await
-        .expect("it answers");
+    let made = from.exec(Exec::bash("test -e /etc/owned").as_root()).await.expect("it answers");
     assert_ne!(made.exit_code, 0);
     sh(from, "rm way").await;
 }
@@ -139,45 +101,16 @@ pub(super) async fn a_manifest_sees_everything(sandbox: &dyn Sandbox) {
     assert_eq!(manifest["m/pipe"].kind, EntryKind::Other);
     assert_eq!((manifest["m/closed"].mode, manifest["m/closed/b"].size), (0, 2));
     for path in [r"m/\xff", r"m/back\\slash", "m/repo/c"] {
-        assert!(
-            manifest.contains_key(path),
-            "{path} is missing from {:?}",
-            manifest.keys()
-        );
+        assert!(manifest.contains_key(path), "{path} is missing from {:?}", manifest.keys());
     }
     assert!(manifest["m/repo/.git"].digest.is_some());
-    assert!(
-        !manifest.keys().any(|path| path.contains(".git/")),
-        "what is in .git is listed"
-    );
+    assert!(!manifest.keys().any(|path| path.contains(".git/")), "what is in .git is listed");
 
-    sh(
-        sandbox,
-        "cd m/repo && git status >/dev/null && git gc -q && cd ../..",
-    )
-    .await;
-    assert!(
-        !sandbox
-            .delta()
-            .await
-            .expect("a delta")
-            .changed
-            .contains_key("m/repo/c")
-    );
-    sh(
-        sandbox,
-        "cd m/repo && git commit -qm d --allow-empty && cd ../.. && rm m/a",
-    )
-    .await;
+    sh(sandbox, "cd m/repo && git status >/dev/null && git gc -q && cd ../..").await;
+    assert!(!sandbox.delta().await.expect("a delta").changed.contains_key("m/repo/c"));
+    sh(sandbox, "cd m/repo && git commit -qm d --allow-empty && cd ../.. && rm m/a").await;
     let delta = sandbox.delta().await.expect("a delta");
-    assert_eq!(
-        delta
-            .changed
-            .keys()
-            .filter(|path| *path != "m")
-            .collect::<Vec<_>>(),
-        ["m/repo/.git"]
-    );
+    assert_eq!(delta.changed.keys().filter(|path| *path != "m").collect::<Vec<_>>(), ["m/repo/.git"]);
     assert_eq!(delta.removed, ["m/a"]);
     sh(sandbox, "chmod 700 m/closed; rm -rf m").await;
 }

@@ -32,11 +32,7 @@ pub(super) fn read_all(folder: &Path) -> Result<BTreeMap<String, Recipe>> {
     let mut raw = BTreeMap::new();
     for path in entries(folder)? {
         if path.join("Dockerfile").is_file() {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             raw.insert(name, Draft::read(&path)?);
         }
     }
@@ -49,10 +45,7 @@ pub(super) fn read_all(folder: &Path) -> Result<BTreeMap<String, Recipe>> {
 
 /// Whether a tag has the form that recipes give.
 pub(super) fn is_content_tag(tag: &str) -> bool {
-    let Some((_, digits)) = tag
-        .strip_prefix("trajforge/")
-        .and_then(|rest| rest.split_once(':'))
-    else {
+    let Some((_, digits)) = tag.strip_prefix("trajforge/").and_then(|rest| rest.split_once(':')) else {
         return false;
     };
     digits.len() == 12 && digits.chars().all(|digit| digit.is_ascii_hexdigit())
@@ -62,10 +55,7 @@ impl Recipe {
     /// What is sent to the engine: the files, and the Dockerfile upon the exact tag of its parent.
     pub(super) fn context(&self) -> Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
-        let dockerfile = Piece {
-            mode: 0o644,
-            content: self.dockerfile.clone().into_bytes(),
-        };
+        let dockerfile = Piece { mode: 0o644, content: self.dockerfile.clone().into_bytes() };
         let all = self.files.iter().filter(|(path, _)| *path != "Dockerfile");
         for (path, piece) in all.chain([(&"Dockerfile".to_owned(), &dockerfile)]) {
             let mut header = tar::Header::new_gnu();
@@ -76,9 +66,7 @@ impl Recipe {
                 .append_data(&mut header, path, piece.content.as_slice())
                 .map_err(|source| file_error(Path::new(path), "pack a recipe", source))?;
         }
-        archive
-            .into_inner()
-            .map_err(|source| file_error(Path::new("Dockerfile"), "pack a recipe", source))
+        archive.into_inner().map_err(|source| file_error(Path::new("Dockerfile"), "pack a recipe", source))
     }
 }
 
@@ -103,9 +91,7 @@ impl Draft {
             .and_then(|piece| std::str::from_utf8(&piece.content).ok())
             .ok_or_else(|| wrong("its Dockerfile is not UTF-8 text"))?;
         let mut starts = dockerfile.lines().filter(|line| {
-            line.split_whitespace()
-                .next()
-                .is_some_and(|word| word.eq_ignore_ascii_case("from"))
+            line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("from"))
         });
         let (Some(from), None) = (starts.next(), starts.next()) else {
             return Err(wrong("it must have exactly one FROM"));
@@ -123,12 +109,7 @@ impl Draft {
             })?;
             Some(name.to_owned())
         };
-        Ok(Self {
-            folder: folder.to_owned(),
-            parent,
-            from,
-            files,
-        })
+        Ok(Self { folder: folder.to_owned(), parent, from, files })
     }
 
     fn digest(&self, parent: &str) -> Digest {
@@ -191,10 +172,7 @@ fn finish(
             .files
             .iter()
             .map(|(path, piece)| {
-                let piece = Piece {
-                    mode: piece.mode,
-                    content: piece.content.clone(),
-                };
+                let piece = Piece { mode: piece.mode, content: piece.content.clone() };
                 (path.clone(), piece)
             })
             .collect(),
@@ -205,11 +183,7 @@ fn finish(
 
 fn read_into(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Piece>) -> Result<()> {
     for path in entries(folder)? {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let relative = format!("{prefix}{name}");
         if path.is_dir() {
             read_into(&path, &format!("{relative}/"), files)?;
@@ -218,11 +192,7 @@ fn read_into(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Piece>) -
         let read = fs::metadata(&path).and_then(|metadata| Ok((metadata, fs::read(&path)?)));
         let (metadata, content) = read.map_err(|source| file_error(&path, "read a recipe", source))?;
         // Of the mode only what git keeps, so that every checkout gives the same tag.
-        let mode = if metadata.permissions().mode() & 0o100 == 0 {
-            0o644
-        } else {
-            0o755
-        };
+        let mode = if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
         files.insert(relative, Piece { mode, content });
     }
     Ok(())
@@ -241,11 +211,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn file_error(path: &Path, doing: &str, source: std::io::Error) -> Error {
-    Error::File {
-        path: path.display().to_string(),
-        doing: doing.to_owned(),
-        source,
-    }
+    Error::File { path: path.display().to_string(), doing: doing.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -262,14 +228,8 @@ mod tests {
         read_all(folder.path())
     }
 
-    const BASE: (&str, &str) = (
-        "base/Dockerfile",
-        "FROM trajforge/debian:bookworm-slim\nRUN true\n",
-    );
-    const CHILD: (&str, &str) = (
-        "child/Dockerfile",
-        "# a child\nFROM trajforge/base\nCOPY tool /\n",
-    );
+    const BASE: (&str, &str) = ("base/Dockerfile", "FROM trajforge/debian:bookworm-slim\nRUN true\n");
+    const CHILD: (&str, &str) = ("child/Dockerfile", "# a child\nFROM trajforge/base\nCOPY tool /\n");
 
     #[test]
     fn a_tag_changes_with_everything_that_is_in_the_image() {
@@ -283,34 +243,19 @@ mod tests {
         assert_ne!(first["child"].tag, file["child"].tag);
 
         let parent = recipes(&[
-            (
-                "base/Dockerfile",
-                "FROM trajforge/debian:bookworm-slim\nRUN false\n",
-            ),
+            ("base/Dockerfile", "FROM trajforge/debian:bookworm-slim\nRUN false\n"),
             CHILD,
             ("child/tool", "1"),
         ]);
-        assert_ne!(
-            first["child"].tag,
-            parent.unwrap()["child"].tag,
-            "the parent does not count"
-        );
+        assert_ne!(first["child"].tag, parent.unwrap()["child"].tag, "the parent does not count");
     }
 
     #[test]
     fn a_child_is_built_upon_its_parents_exact_tag() {
         let recipes = recipes(&[BASE, CHILD]).unwrap();
         assert_eq!(recipes["child"].parent.as_deref(), Some("base"));
-        assert!(
-            recipes["child"]
-                .dockerfile
-                .contains(&format!("FROM {}\nCOPY", recipes["base"].tag))
-        );
-        assert!(
-            recipes["base"]
-                .dockerfile
-                .starts_with("FROM trajforge/debian:bookworm-slim\n")
-        );
+        assert!(recipes["child"].dockerfile.contains(&format!("FROM {}\nCOPY", recipes["base"].tag)));
+        assert!(recipes["base"].dockerfile.starts_with("FROM trajforge/debian:bookworm-slim\n"));
     }
 
     #[test]
@@ -320,10 +265,7 @@ mod tests {
             (vec![("a/Dockerfile", "RUN true\n")], "exactly one FROM"),
             (vec![("a/Dockerfile", "FROM trajforge/b\n")], "no recipe"),
             (
-                vec![
-                    ("a/Dockerfile", "FROM trajforge/b\n"),
-                    ("b/Dockerfile", "FROM trajforge/a\n"),
-                ],
+                vec![("a/Dockerfile", "FROM trajforge/b\n"), ("b/Dockerfile", "FROM trajforge/a\n")],
                 "upon itself",
             ),
         ] {

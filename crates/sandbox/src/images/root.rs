@@ -32,10 +32,7 @@ impl Images {
     pub async fn pull_root(&self, source: &str) -> Result<()> {
         let doing = format!("pull {source}");
         let (name, tag) = source.rsplit_once(':').unwrap_or((source, "latest"));
-        let options = CreateImageOptionsBuilder::default()
-            .from_image(name)
-            .tag(tag)
-            .build();
+        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
         let mut progress = self.engine.client.create_image(Some(options), None, None);
         loop {
             let step = tokio::time::timeout(PATIENCE, progress.next());
@@ -45,18 +42,12 @@ impl Images {
                 Ok(None) => break,
                 Err(_) => {
                     let reason = format!("the registry was silent for {} s", PATIENCE.as_secs());
-                    return Err(Error::ImageBroken {
-                        image: source.to_owned(),
-                        reason,
-                    });
+                    return Err(Error::ImageBroken { image: source.to_owned(), reason });
                 }
             }
         }
         let (repository, tag) = ROOT_IMAGE.rsplit_once(':').unwrap_or((ROOT_IMAGE, "latest"));
-        let options = TagImageOptionsBuilder::default()
-            .repo(repository)
-            .tag(tag)
-            .build();
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.engine
             .client
             .tag_image(source, Some(options))
@@ -72,10 +63,7 @@ impl Images {
                 purpose: format!("the image {ROOT_IMAGE} without a registry"),
             });
         }
-        let broken = |reason: String| Error::ImageBroken {
-            image: ROOT_IMAGE.to_owned(),
-            reason,
-        };
+        let broken = |reason: String| Error::ImageBroken { image: ROOT_IMAGE.to_owned(), reason };
         let mut making = Command::new(PROGRAM)
             .args(["--quiet", "--variant=minbase", "--format=tar"])
             .args(
@@ -146,13 +134,7 @@ async fn is_installed() -> bool {
 
 /// Installs mmdebstrap where this process may do so without being asked for anything.
 async fn install() -> bool {
-    let packages = [
-        "install",
-        "-y",
-        "--no-install-recommends",
-        PROGRAM,
-        "debian-archive-keyring",
-    ];
+    let packages = ["install", "-y", "--no-install-recommends", PROGRAM, "debian-archive-keyring"];
     let mut attempts: Vec<(&str, Vec<&str>)> = vec![("apt-get", packages.to_vec())];
     attempts.push(("sudo", ["-n", "apt-get"].into_iter().chain(packages).collect()));
     for (program, arguments) in attempts {

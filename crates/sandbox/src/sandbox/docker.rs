@@ -29,15 +29,7 @@ use crate::sandbox::{Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
-const CAPABILITIES: [&str; 7] = [
-    "SETUID",
-    "SETGID",
-    "SETPCAP",
-    "CHOWN",
-    "FOWNER",
-    "DAC_OVERRIDE",
-    "KILL",
-];
+const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 /// How long a container may take to end by itself once it was hung up on.
@@ -64,39 +56,25 @@ impl Docker {
     /// below `cache`, which the engine must be able to mount from.
     pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
         let engine = Engine::connect(address).await?;
-        let info = engine
-            .client
-            .info()
-            .await
-            .map_err(|error| engine.error("describe itself", error))?;
+        let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
         let work = TaskTracker::new();
         work.close();
         let maker = Maker {
-            removals: Arc::new(Removals {
-                engine: engine.clone(),
-                work,
-                runtime: Handle::current(),
-            }),
+            removals: Arc::new(Removals { engine: engine.clone(), work, runtime: Handle::current() }),
             engine,
             shim: shim.display().to_string(),
             owner: Owner::this().label(),
             cpus: cpus.map_or(f64::MAX, f64::from),
         };
-        Ok(Self {
-            maker: Arc::new(maker),
-        })
+        Ok(Self { maker: Arc::new(maker) })
     }
 }
 
 impl Maker {
     async fn make(&self, spec: &SandboxSpec) -> Result<Container> {
-        let made = self
-            .engine
-            .client
-            .create_container(None, self.container(spec))
-            .await;
+        let made = self.engine.client.create_container(None, self.container(spec)).await;
         let id = match made {
             Ok(made) => made.id,
             Err(error) if status(&error) == Some(404) => {
@@ -174,10 +152,7 @@ impl Maker {
                 ..HealthConfig::default()
             }),
             labels: Some(
-                labels
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
+                labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ),
             host_config: Some(self.host_config(spec)),
             ..ContainerCreateBody::default()
@@ -213,19 +188,13 @@ impl Maker {
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("none".to_owned()),
-                config: None,
-            }),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..HostConfig::default()
         }
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "no machine has so many cores that this overflows"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64
 }
@@ -249,17 +218,10 @@ impl Sandboxes for Docker {
         // A task of its own: whoever stops waiting for it does not leave a container behind that nobody knows.
         let (maker, spec) = (Arc::clone(&self.maker), spec.clone());
         let rollout = spec.rollout.to_string();
-        let making = self
-            .maker
-            .removals
-            .work
-            .spawn(async move { maker.make(&spec).await });
+        let making = self.maker.removals.work.spawn(async move { maker.make(&spec).await });
         match making.await {
             Ok(made) => Ok(Box::new(made?)),
-            Err(error) => Err(Error::Lost {
-                sandbox: rollout,
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(Error::Lost { sandbox: rollout, reason: error.to_string() }),
         }
     }
 
@@ -343,9 +305,7 @@ impl Removals {
 
 /// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
 async fn gone(client: Client, id: String) {
-    let options = WaitContainerOptionsBuilder::default()
-        .condition("removed")
-        .build();
+    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
     let mut ending = client.wait_container(&id, Some(options));
     // How it ended doesn't matter, nor that it is gone already.
     let ended = async { while let Some(Ok(_)) = ending.next().await {} };
@@ -356,10 +316,7 @@ async fn gone(client: Client, id: String) {
 }
 
 async fn remove(client: Client, id: String) {
-    let options = RemoveContainerOptionsBuilder::default()
-        .force(true)
-        .v(true)
-        .build();
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match client.remove_container(&id, Some(options)).await {
         Ok(()) => {}
         Err(error) if matches!(status(&error), Some(404 | 409)) => {}

@@ -35,20 +35,14 @@ pub struct Scripted {
 impl Scripted {
     /// Sandboxes that answer these commands, and every other one with 127.
     pub fn new(replies: impl IntoIterator<Item = (String, Reply)>) -> Self {
-        Self {
-            replies: Arc::new(replies.into_iter().collect()),
-        }
+        Self { replies: Arc::new(replies.into_iter().collect()) }
     }
 }
 
 #[async_trait]
 impl Sandboxes for Scripted {
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
-        Ok(Box::new(Fake {
-            spec: spec.clone(),
-            replies: Arc::clone(&self.replies),
-            state: Mutex::default(),
-        }))
+        Ok(Box::new(Fake { spec: spec.clone(), replies: Arc::clone(&self.replies), state: Mutex::default() }))
     }
 
     async fn drain(&self) {}
@@ -107,9 +101,7 @@ impl Sandbox for Fake {
             Request::Usage => Ok((Response::Usage(Usage::default()), Vec::new())),
             other
             @ (Request::Hello(_) | Request::StartService(_) | Request::Pack(_) | Request::Unpack(_)) => {
-                Err(Error::Refused {
-                    reason: format!("a scripted sandbox does not answer {other:?}"),
-                })
+                Err(Error::Refused { reason: format!("a scripted sandbox does not answer {other:?}") })
             }
         }
     }
@@ -119,24 +111,14 @@ impl Sandbox for Fake {
         let mut files = Vec::new();
         for path in &pack.paths {
             for (path, (mode, content)) in below(&state.files, path.trim_matches('/')) {
-                files.push(File {
-                    path: path.clone(),
-                    mode: *mode,
-                    content: content.clone(),
-                });
+                files.push(File { path: path.clone(), mode: *mode, content: content.clone() });
             }
         }
         let bytes = files.iter().map(|file| file.content.len() as u64).sum();
         if bytes > pack.max_bytes {
-            return Err(Error::Limit {
-                reason: format!("more than {} bytes", pack.max_bytes),
-            });
+            return Err(Error::Limit { reason: format!("more than {} bytes", pack.max_bytes) });
         }
-        let packed = Packed {
-            entries: files.len() as u64,
-            bytes,
-            skipped: 0,
-        };
+        let packed = Packed { entries: files.len() as u64, bytes, skipped: 0 };
         Ok((packed, Archive::of(&files)))
     }
 
@@ -144,9 +126,8 @@ impl Sandbox for Fake {
         let files = archive.into_files(unpack.max_bytes).await?;
         let mut state = self.state()?;
         for path in &unpack.clear {
-            let gone: Vec<String> = below(&state.files, path.trim_matches('/'))
-                .map(|(path, _)| path.clone())
-                .collect();
+            let gone: Vec<String> =
+                below(&state.files, path.trim_matches('/')).map(|(path, _)| path.clone()).collect();
             for path in gone {
                 state.files.remove(&path);
             }
@@ -163,10 +144,7 @@ impl Sandbox for Fake {
     }
 
     async fn stop(&self) -> Result<()> {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_stopped = true;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_stopped = true;
         Ok(())
     }
 }
@@ -191,9 +169,7 @@ impl Fake {
         };
         let reply = self.replies.get(command).unwrap_or(&unknown);
         for (path, content) in &reply.writes {
-            state
-                .files
-                .insert(normal("/", path), (0o644, content.clone().into_bytes()));
+            state.files.insert(normal("/", path), (0o644, content.clone().into_bytes()));
         }
         let output = reply.output.clone().into_bytes();
         let ran = protocol::Ran {
@@ -230,14 +206,10 @@ impl Fake {
     fn read_raw(&self, state: &State, read: &protocol::ReadRaw) -> Result<Answer> {
         let place = self.place(&read.path);
         let Some((mode, content)) = state.files.get(&place) else {
-            return Err(Error::Refused {
-                reason: format!("there is no /{place}"),
-            });
+            return Err(Error::Refused { reason: format!("there is no /{place}") });
         };
         if content.len() as u64 > read.max_bytes {
-            return Err(Error::Limit {
-                reason: format!("/{place} is longer than {} bytes", read.max_bytes),
-            });
+            return Err(Error::Limit { reason: format!("/{place} is longer than {} bytes", read.max_bytes) });
         }
         Ok((Response::Raw { mode: *mode }, content.clone()))
     }
@@ -245,11 +217,7 @@ impl Fake {
     fn write(&self, state: &mut State, write: &protocol::Write, content: Vec<u8>) -> Told {
         let place = self.place(&write.path);
         let old = state.files.get(&place).map(|(mode, _)| *mode);
-        let before = if old.is_some() {
-            Before::File
-        } else {
-            Before::Nothing
-        };
+        let before = if old.is_some() { Before::File } else { Before::Nothing };
         let told = written(&format!("/{place}"), &content, before);
         state.files.insert(place, (old.unwrap_or(0o644), content));
         told
@@ -284,9 +252,7 @@ impl Fake {
         if lines.is_empty() && place != self.place("") {
             return Err(Told::wrong(format!("There is no folder /{place}.\n")));
         }
-        Ok(listed(&format!("/{place}"), lines, |inner| {
-            Ok(inside(&state.files, &format!("{place}/{inner}")))
-        }))
+        Ok(listed(&format!("/{place}"), lines, |inner| Ok(inside(&state.files, &format!("{place}/{inner}")))))
     }
 
     fn manifest(&self, state: &State) -> (Manifest, Counted) {
@@ -296,12 +262,7 @@ impl Fake {
         for (path, (mode, content)) in below(&state.files, &root) {
             let relative = path[root.len()..].trim_start_matches('/');
             for (at, _) in relative.match_indices('/') {
-                let folder = ManifestEntry {
-                    kind: EntryKind::Folder,
-                    mode: 0o755,
-                    size: 0,
-                    digest: None,
-                };
+                let folder = ManifestEntry { kind: EntryKind::Folder, mode: 0o755, size: 0, digest: None };
                 manifest.0.insert(relative[..at].to_owned(), folder);
             }
             bytes += content.len() as u64;
@@ -335,26 +296,18 @@ fn inside(files: &Files, place: &str) -> Vec<Line> {
         let relative = path[place.len()..].trim_start_matches('/');
         match relative.split_once('/') {
             Some((folder, _)) => drop(folders.insert(folder.to_owned())),
-            None => lines.push(Line {
-                name: relative.to_owned(),
-                kind: LineKind::File(content.len() as u64),
-            }),
+            None => {
+                lines.push(Line { name: relative.to_owned(), kind: LineKind::File(content.len() as u64) })
+            }
         }
     }
-    lines.extend(folders.into_iter().map(|name| Line {
-        name,
-        kind: LineKind::Folder,
-    }));
+    lines.extend(folders.into_iter().map(|name| Line { name, kind: LineKind::Folder }));
     lines
 }
 
 /// An absolute path without its leading slash, `.` and `..` resolved.
 fn normal(base: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{base}/{path}")
-    };
+    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
         match part {
@@ -368,15 +321,10 @@ fn normal(base: &str, path: &str) -> String {
 
 fn tell(told: Result<Told, Told>) -> Answer {
     let told = told.unwrap_or_else(|told| told);
-    let shown = protocol::Shown {
-        is_error: told.is_error,
-        cut_bytes: told.cut_bytes,
-    };
+    let shown = protocol::Shown { is_error: told.is_error, cut_bytes: told.cut_bytes };
     (Response::Shown(shown), told.text.into_bytes())
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::Protocol {
-        reason: error.to_string(),
-    })
+    serde_json::to_vec(value).map_err(|error| Error::Protocol { reason: error.to_string() })
 }

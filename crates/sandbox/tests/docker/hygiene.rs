@@ -16,29 +16,20 @@ use super::engine::{cache, client, docker, recipes, spec};
 
 async fn containers_of(rollout: &str) -> usize {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{ROLLOUT_LABEL}={rollout}")])]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     client().await.list_containers(Some(options)).await.unwrap().len()
 }
 
 async fn until_none(rollout: &str) {
     let began = Instant::now();
     while containers_of(rollout).await > 0 {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "the container of {rollout} stayed"
-        );
+        assert!(began.elapsed() < Duration::from_secs(20), "the container of {rollout} stayed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 async fn named(rollout: &str) -> SandboxSpec {
-    SandboxSpec {
-        rollout: rollout.parse().unwrap(),
-        ..spec().await
-    }
+    SandboxSpec { rollout: rollout.parse().unwrap(), ..spec().await }
 }
 
 #[tokio::test]
@@ -78,10 +69,7 @@ async fn a_call_under_way_is_told_when_the_container_dies() {
     let killing = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let options = RemoveContainerOptionsBuilder::default().force(true).build();
-        let filters = HashMap::from([(
-            "label".to_owned(),
-            vec![format!("{ROLLOUT_LABEL}=hygiene-killed")],
-        )]);
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{ROLLOUT_LABEL}=hygiene-killed")])]);
         let list = ListContainersOptionsBuilder::default().filters(&filters).build();
         let client = client().await;
         let found = client.list_containers(Some(list)).await.unwrap();
@@ -101,26 +89,15 @@ async fn a_worker_that_will_be_killed() {
     let docker = docker().await;
     let sandbox = docker.create(&named("hygiene-orphan").await).await.unwrap();
     let busy = "(setsid sleep 900 &); sleep 901 & nohup sleep 902 >/dev/null 2>&1 & disown -a";
-    sandbox
-        .shell("main", busy, Duration::from_secs(20))
-        .await
-        .unwrap();
+    sandbox.shell("main", busy, Duration::from_secs(20)).await.unwrap();
     writeln!(std::io::stdout(), "ready").unwrap();
-    sandbox
-        .shell("main", "sleep 903", Duration::from_mins(10))
-        .await
-        .unwrap();
+    sandbox.shell("main", "sleep 903", Duration::from_mins(10)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_container_does_not_outlive_its_worker() {
     let mut worker = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--ignored",
-            "--exact",
-            "--nocapture",
-            "docker::hygiene::a_worker_that_will_be_killed",
-        ])
+        .args(["--ignored", "--exact", "--nocapture", "docker::hygiene::a_worker_that_will_be_killed"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -146,44 +123,28 @@ async fn the_reaper_takes_the_dead_and_spares_the_living() {
     let (pid, rest) = owner.split_once(':').unwrap();
     let (_, namespace) = rest.split_once(':').unwrap();
     let image = spec().await.image;
-    for (rollout, owner) in [
-        ("hygiene-dead", format!("{pid}:1:{namespace}")),
-        ("hygiene-elsewhere", format!("{pid}:1:1:other")),
-    ] {
-        let labels = [
-            (RUN_LABEL, "r"),
-            (ROLLOUT_LABEL, rollout),
-            (OWNER_LABEL, owner.as_str()),
-        ];
+    for (rollout, owner) in
+        [("hygiene-dead", format!("{pid}:1:{namespace}")), ("hygiene-elsewhere", format!("{pid}:1:1:other"))]
+    {
+        let labels = [(RUN_LABEL, "r"), (ROLLOUT_LABEL, rollout), (OWNER_LABEL, owner.as_str())];
         let body = ContainerCreateBody {
             image: Some(image.clone()),
             cmd: Some(vec!["sleep".to_owned(), "60".to_owned()]),
-            labels: Some(
-                labels
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into(),
-            ),
+            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
             ..ContainerCreateBody::default()
         };
         client.create_container(None, body).await.unwrap();
     }
 
     let findings = examine(None, &recipes(), &cache()).await;
-    let leak = findings
-        .iter()
-        .find(|finding| finding.topic == "leftovers")
-        .unwrap();
+    let leak = findings.iter().find(|finding| finding.topic == "leftovers").unwrap();
     assert_eq!(leak.grade, Grade::Warn, "{leak:?}");
-    assert!(
-        findings.iter().all(|finding| finding.grade != Grade::Fail),
-        "{findings:?}"
-    );
+    assert!(findings.iter().all(|finding| finding.grade != Grade::Fail), "{findings:?}");
 
     let mut told = Vec::new();
     docker.reap(&mut |event: Event| told.push(event)).await.unwrap();
     assert!(
-        told.iter()
-            .any(|event| matches!(event, Event::Reaped { what } if what.contains("hygiene-dead"))),
+        told.iter().any(|event| matches!(event, Event::Reaped { what } if what.contains("hygiene-dead"))),
         "{told:?}"
     );
     assert_eq!(containers_of("hygiene-dead").await, 0);
@@ -196,9 +157,8 @@ async fn the_reaper_takes_the_dead_and_spares_the_living() {
 
 #[tokio::test]
 async fn a_dead_engine_is_one_clear_error() {
-    let error = trajforge_sandbox::Docker::connect(Some("unix:///nowhere/docker.sock"), &cache())
-        .await
-        .unwrap_err();
+    let error =
+        trajforge_sandbox::Docker::connect(Some("unix:///nowhere/docker.sock"), &cache()).await.unwrap_err();
     assert!(matches!(error, Error::DockerUnreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("/nowhere/docker.sock") && error.hint().is_some());
     let findings = examine(Some("unix:///nowhere/docker.sock"), &recipes(), &cache()).await;
@@ -207,10 +167,7 @@ async fn a_dead_engine_is_one_clear_error() {
 
 #[tokio::test]
 async fn a_missing_image_is_named() {
-    let spec = SandboxSpec {
-        image: "trajforge/no-such:000000000000".to_owned(),
-        ..spec().await
-    };
+    let spec = SandboxSpec { image: "trajforge/no-such:000000000000".to_owned(), ..spec().await };
     let Err(error) = docker().await.create(&spec).await else {
         panic!("it was made from nothing");
     };
@@ -219,10 +176,7 @@ async fn a_missing_image_is_named() {
 
 async fn one(rollout: &str) -> bollard::models::ContainerSummary {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{ROLLOUT_LABEL}={rollout}")])]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let mut found = client().await.list_containers(Some(options)).await.unwrap();
     found.pop().unwrap()
 }

@@ -26,54 +26,27 @@ async fn many_callers_build_an_image_once() {
     let folder = tempfile::tempdir().unwrap();
     // Its own content, so that no run finds what another has left.
     let unique = format!("{}", std::process::id());
-    write(
-        folder.path(),
-        "once/Dockerfile",
-        &format!("FROM {ROOT_IMAGE}\nCOPY marker /marker\n"),
-    );
+    write(folder.path(), "once/Dockerfile", &format!("FROM {ROOT_IMAGE}\nCOPY marker /marker\n"));
     write(folder.path(), "once/marker", &unique);
-    write(
-        folder.path(),
-        "left/Dockerfile",
-        "FROM trajforge/once\nRUN cp /marker /left\n",
-    );
-    write(
-        folder.path(),
-        "right/Dockerfile",
-        "FROM trajforge/once\nRUN cp /marker /right\n",
-    );
+    write(folder.path(), "left/Dockerfile", "FROM trajforge/once\nRUN cp /marker /left\n");
+    write(folder.path(), "right/Dockerfile", "FROM trajforge/once\nRUN cp /marker /right\n");
     let (first, second) = (open(folder.path()).await, open(folder.path()).await);
 
     let (mut told, mut told_other) = (Vec::new(), Vec::new());
-    let (mut hear, mut hear_other) = (
-        |event: Event| told.push(event),
-        |event: Event| told_other.push(event),
-    );
-    let (tags, other_tags) = tokio::join!(
-        first.ensure(&["left", "right"], &mut hear),
-        second.ensure(&["left"], &mut hear_other)
-    );
+    let (mut hear, mut hear_other) = (|event: Event| told.push(event), |event: Event| told_other.push(event));
+    let (tags, other_tags) =
+        tokio::join!(first.ensure(&["left", "right"], &mut hear), second.ensure(&["left"], &mut hear_other));
     let (tags, other_tags) = (tags.unwrap(), other_tags.unwrap());
     assert_eq!(tags["left"], other_tags["left"]);
     let once = first.tag("once").unwrap();
     let begun = |events: &[Event]| {
-        events
-            .iter()
-            .filter(|event| matches!(event, Event::ImageBuilding { tag } if *tag == once))
-            .count()
+        events.iter().filter(|event| matches!(event, Event::ImageBuilding { tag } if *tag == once)).count()
     };
     assert_eq!(begun(&told) + begun(&told_other), 1, "{told:?} {told_other:?}");
 
     let inspected = client().await.inspect_image(&tags["right"]).await.unwrap();
     assert_eq!(inspected.config.unwrap().labels.unwrap()[IMAGE_LABEL], "right");
-    assert!(
-        first
-            .list()
-            .await
-            .unwrap()
-            .iter()
-            .all(|image| image.bytes.is_some())
-    );
+    assert!(first.list().await.unwrap().iter().all(|image| image.bytes.is_some()));
 
     // With a change, the old tags are outdated.
     write(folder.path(), "once/marker", "changed");
@@ -93,18 +66,10 @@ async fn a_build_that_fails_shows_what_it_said() {
         "bad/Dockerfile",
         &format!("FROM {ROOT_IMAGE}\nRUN echo looking for it && cat /no/such/file\n"),
     );
-    let error = open(folder.path())
-        .await
-        .ensure(&["bad"], &mut |_| ())
-        .await
-        .unwrap_err();
+    let error = open(folder.path()).await.ensure(&["bad"], &mut |_| ()).await.unwrap_err();
     assert!(matches!(error, Error::ImageBroken { .. }), "{error:?}");
     assert!(error.to_string().contains("/no/such/file"), "{error}");
-    let unknown = open(folder.path())
-        .await
-        .ensure(&["unknown"], &mut |_| ())
-        .await
-        .unwrap_err();
+    let unknown = open(folder.path()).await.ensure(&["unknown"], &mut |_| ()).await.unwrap_err();
     assert!(matches!(unknown, Error::ImageMissing { .. }), "{unknown:?}");
 }
 
@@ -122,14 +87,7 @@ async fn the_root_image_is_pulled_or_made() {
     images.pull_root(&source).await.unwrap();
     let pulled = client.inspect_image(ROOT_IMAGE).await.unwrap();
     assert_eq!(pulled.id, before.id, "what was pulled is something else");
-    client
-        .remove_image(
-            &source,
-            None::<bollard::query_parameters::RemoveImageOptions>,
-            None,
-        )
-        .await
-        .unwrap();
+    client.remove_image(&source, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
 
     let silent = format!("{}/no-such:tag", registry.address());
     let error = images.pull_root(&silent).await.unwrap_err();
@@ -142,20 +100,11 @@ async fn the_root_image_is_pulled_or_made() {
     assert_eq!(config.env.unwrap(), before.config.unwrap().env.unwrap());
     // The image that everything here stands on is put back.
     let (repository, tag) = ROOT_IMAGE.split_once(':').unwrap();
-    let options = bollard::query_parameters::TagImageOptionsBuilder::default()
-        .repo(repository)
-        .tag(tag)
-        .build();
+    let options =
+        bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+    client.tag_image(&before.id.unwrap(), Some(options)).await.unwrap();
     client
-        .tag_image(&before.id.unwrap(), Some(options))
-        .await
-        .unwrap();
-    client
-        .remove_image(
-            &made.id.unwrap(),
-            None::<bollard::query_parameters::RemoveImageOptions>,
-            None,
-        )
+        .remove_image(&made.id.unwrap(), None::<bollard::query_parameters::RemoveImageOptions>, None)
         .await
         .unwrap();
 }
@@ -164,10 +113,8 @@ async fn the_root_image_is_pulled_or_made() {
 async fn the_shipped_recipes_are_sound() {
     let images = open(&recipes()).await;
     let list = images.list().await.unwrap();
-    let parents: HashMap<&str, Option<&str>> = list
-        .iter()
-        .map(|image| (image.name.as_str(), image.parent.as_deref()))
-        .collect();
+    let parents: HashMap<&str, Option<&str>> =
+        list.iter().map(|image| (image.name.as_str(), image.parent.as_deref())).collect();
     assert_eq!(parents["base"], None);
     assert_eq!((parents["build"], parents["data"]), (Some("base"), Some("base")));
 }

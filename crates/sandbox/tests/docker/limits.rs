@@ -32,15 +32,9 @@ async fn a_fork_bomb_is_swept_away() {
     sandbox.shell("main", "true", TIMEOUT).await.unwrap();
     let bomb = "bomb() { bomb | bomb & }; bomb; sleep 0.5; echo";
     let _ = sandbox.shell("main", bomb, Duration::from_secs(3)).await.unwrap();
-    sandbox
-        .usage()
-        .await
-        .expect("the shim answers while no process can be had");
+    sandbox.usage().await.expect("the shim answers while no process can be had");
     sandbox.kill_agent().await.unwrap();
-    let ran = sandbox
-        .exec(Exec::bash("pgrep -c -u agent bash").as_root())
-        .await
-        .unwrap();
+    let ran = sandbox.exec(Exec::bash("pgrep -c -u agent bash").as_root()).await.unwrap();
     assert_eq!(ran.output.text(), "0\n");
     let after = sandbox.shell("main", "echo alive", TIMEOUT).await.unwrap();
     assert_eq!(after.output.text(), "alive\n");
@@ -57,10 +51,7 @@ async fn there_is_no_network_but_the_loopback() {
                 socket.create_connection((\"169.254.169.254\", 80), timeout=2)' 2>&1 | grep -E 'own|Error'";
     let ran = sandbox.shell("main", look, TIMEOUT).await.unwrap();
     let text = ran.output.text();
-    assert!(
-        text.starts_with("lo\nown\n") && text.contains("unreachable"),
-        "{text}"
-    );
+    assert!(text.starts_with("lo\nown\n") && text.contains("unreachable"), "{text}");
     sandbox.stop().await.unwrap();
     docker.drain().await;
 }
@@ -75,17 +66,10 @@ async fn a_workspace_elsewhere_is_made_for_the_agent() {
     };
     let sandbox = docker.create(&spec).await.unwrap();
     let ran = sandbox
-        .shell(
-            "main",
-            "pwd; touch x && stat -c %U . x; echo $MODE $LANG $TERM $HOME; umask",
-            TIMEOUT,
-        )
+        .shell("main", "pwd; touch x && stat -c %U . x; echo $MODE $LANG $TERM $HOME; umask", TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(
-        ran.output.text(),
-        "/srv/project/tree\nagent\nagent\ntest C.UTF-8 dumb /home/agent\n0022\n"
-    );
+    assert_eq!(ran.output.text(), "/srv/project/tree\nagent\nagent\ntest C.UTF-8 dumb /home/agent\n0022\n");
     sandbox.stop().await.unwrap();
     docker.drain().await;
 }
@@ -102,11 +86,7 @@ async fn one_action_costs_about_a_millisecond() {
     }
     times.sort();
     // The figure itself is a benchmark's; here only that nothing sleeps or polls on the way.
-    assert!(
-        times[100] < Duration::from_millis(10),
-        "the median is {:?}",
-        times[100]
-    );
+    assert!(times[100] < Duration::from_millis(10), "the median is {:?}", times[100]);
     sandbox.stop().await.unwrap();
     docker.drain().await;
 }

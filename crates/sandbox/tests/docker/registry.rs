@@ -85,10 +85,7 @@ async fn answers(exported: &[u8], tag: &str) -> Answers {
     let manifest =
         serde_json::json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
     let manifest = serde_json::to_vec(&manifest).unwrap();
-    answers.insert(
-        format!("/manifests/sha256:{}", sha256(&manifest).await),
-        (MANIFEST, manifest.clone()),
-    );
+    answers.insert(format!("/manifests/sha256:{}", sha256(&manifest).await), (MANIFEST, manifest.clone()));
     answers.insert(format!("/manifests/{tag}"), (MANIFEST, manifest));
     answers.insert("/v2/".to_owned(), ("application/json", b"{}".to_vec()));
     answers
@@ -121,10 +118,7 @@ async fn converse(stream: TcpStream, answers: Arc<Answers>) {
         let mut words = request.split_whitespace();
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let found = answers.iter().find(|(end, _)| path.ends_with(end.as_str()));
-        let nothing = (
-            "application/json",
-            br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#.to_vec(),
-        );
+        let nothing = ("application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#.to_vec());
         let (status, (kind, body)) =
             found.map_or(("404 Not Found", &nothing), |(_, answer)| ("200 OK", answer));
         let head = format!(
