@@ -53,6 +53,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
+    /// What sandboxes start from: list, build, prune.
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Models there are.
     Model {
         #[command(subcommand)]
@@ -178,6 +183,26 @@ pub(crate) enum TaskCommand {
         /// The folder to make.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// The recipes of images/, and whether their images are there.
+    #[command(after_help = "Example:\n  trajforge image list")]
+    List,
+    /// Make images that are not there; all where none is named.
+    #[command(after_help = "Example:\n  trajforge image build base data")]
+    Build {
+        /// Names of recipes.
+        names: Vec<String>,
+    },
+    /// Remove images whose recipes have changed since, or are gone.
+    #[command(after_help = "Example:\n  trajforge image prune --dry-run")]
+    Prune {
+        /// Say what would be removed, and remove nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod doctor;
+mod image;
 mod model;
 mod quickstart;
 mod run;
@@ -24,6 +25,7 @@ pub(crate) async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(order) => doctor::doctor(&global, &order).await,
         Command::Template { command } => template::template(&global, command).await,
         Command::Task { command } => task::task(&global, &command),
+        Command::Image { command } => image::image(&global, command).await,
         Command::Model { command } => model::model(&global, &command),
         Command::Run(order) => run::run(&global, order).await,
         Command::Status(order) => status::status(&global, &order).await,

@@ -17,7 +17,7 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let hint = known.and_then(Error::hint);
     let code = known.map(|known| known.code());
     if as_json {
-        let code = code.map(|code| code.name());
+        let code = code.map(trajforge_pipeline::Code::name);
         output::say(json!({ "error": { "message": message, "hint": hint, "code": code } }));
     } else if let Some(Error::Template(template::Error::Fault(fault))) = known {
         output::say(fault.pretty(output::colour_on_stderr()));

@@ -124,7 +124,7 @@ impl Gate<'_> {
     ) -> Result<(), Error> {
         let Self { world, cancel, .. } = self;
         let names = BTreeSet::from([template.definition.environment.image.clone()]);
-        let images = world.images(names).await?;
+        let images = world.images(&names).await?;
         let image = images.values().next().map(String::as_str).unwrap_or_default();
         let parts =
             tasks.iter().flat_map(|task| parts(task, tasks).into_iter().map(move |part| (task, part)));

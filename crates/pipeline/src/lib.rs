@@ -16,6 +16,8 @@ pub use tasks::{Selection, make_task, parse_seeds};
 pub use world::{Events, Folders, World};
 
 pub use trajforge_router::{Catalog, OpenaiChat, Secret};
+pub use trajforge_sandbox::doctor::{self, Finding, Grade};
+pub use trajforge_sandbox::{ImageStatus, Images};
 pub use trajforge_scheduler::{Counts, Row, RowState};
 pub use trajforge_template as template;
 pub use trajforge_trajectory as trajectory;

@@ -199,7 +199,7 @@ async fn images(
         names.insert(library.template(template)?.definition.environment.image);
     }
     tokio::select! {
-        made = world.images(names) => made,
+        made = world.images(&names) => made,
         () = cancel.cancelled() => Err(Error::Interrupted),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trajforge_router::{Catalog, Model, OpenaiChat, Secret};
-use trajforge_sandbox::{Docker, Sandboxes};
+use trajforge_sandbox::{Docker, Images, Sandboxes};
 use trajforge_schema::{Clock, Event};
 use trajforge_template::Library;
 
@@ -44,7 +44,7 @@ pub struct World {
 }
 
 impl World {
-    /// Connects to the container engine and reads the models' entries.
+    /// Connects to the container engine, removes what dead workers left there, and reads the models' entries.
     pub async fn open(
         folders: Folders,
         key: fn(&str) -> Option<Secret>,
@@ -52,8 +52,9 @@ impl World {
         events: Events,
     ) -> Result<Self, Error> {
         let catalog = Catalog::read(&folders.models)?;
-        let docker = Arc::new(Docker::connect(None, &folders.cache).await?);
-        Ok(Self { folders, sandboxes: docker, catalog, key, clock, events })
+        let docker = Docker::connect(None, &folders.cache).await?;
+        docker.reap(&mut |event| events(event)).await?;
+        Ok(Self { folders, sandboxes: Arc::new(docker), catalog, key, clock, events })
     }
 
     /// The templates there are.
@@ -77,8 +78,11 @@ impl World {
         Ok(Arc::new(OpenaiChat::new(entry, key)?))
     }
 
-    pub(crate) async fn images(&self, names: BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
-        Ok(names.into_iter().map(|name| (name.clone(), format!("trajforge/{name}:dev"))).collect())
+    /// The exact tag of each named image, made where it is not there.
+    pub async fn images(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
+        let images = Images::open(None, &self.folders.images, &self.folders.cache).await?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)
     }
 
     pub(crate) fn tell(&self, event: Event) {

@@ -1,6 +1,49 @@
-//! `trajforge doctor`.
-use crate::cli::{Doctor, Global};
+//! `trajforge doctor`: what is missing or leaking on this machine, and how to mend it.
+
 use std::process::ExitCode;
-pub(crate) async fn doctor(_: &Global, _: &Doctor) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("x")
+
+use serde_json::json;
+use trajforge_pipeline::{Error, Finding, Grade, Images, doctor as of_sandboxes};
+
+use crate::cli::{Doctor, Global};
+use crate::commands::image;
+use crate::{output, progress, system};
+
+pub(crate) async fn doctor(global: &Global, order: &Doctor) -> anyhow::Result<ExitCode> {
+    let folders = system::folders(global)?;
+    if order.repair {
+        let events = progress::events();
+        let removed = of_sandboxes::repair(None, &mut |event| events(event)).await.map_err(Error::from)?;
+        output::say(format!("{removed} containers of dead workers removed"));
+    }
+    if order.images {
+        let images = Images::open(None, &folders.images, &folders.cache).await.map_err(Error::from)?;
+        image::build(&images, &[]).await?;
+    }
+    let findings = of_sandboxes::examine(None, &folders.images, &folders.cache).await;
+    if global.json {
+        output::json(&findings.iter().map(row).collect::<Vec<_>>())?;
+    } else {
+        for finding in &findings {
+            output::data(format!("{:<4}  {:<10} {}", word(finding.grade), finding.topic, finding.detail))?;
+            if let Some(hint) = &finding.hint {
+                output::data(format!("                 hint: {hint}"))?;
+            }
+        }
+    }
+    let worst = findings.iter().map(|finding| finding.grade).max();
+    Ok(if worst == Some(Grade::Fail) { ExitCode::from(4) } else { ExitCode::SUCCESS })
+}
+
+fn row(finding: &Finding) -> serde_json::Value {
+    let Finding { topic, grade, detail, hint } = finding;
+    json!({ "topic": topic, "grade": word(*grade), "detail": detail, "hint": hint })
+}
+
+fn word(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Ok => "ok",
+        Grade::Warn => "warn",
+        Grade::Fail => "fail",
+    }
 }

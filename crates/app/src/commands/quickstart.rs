@@ -18,7 +18,6 @@ use crate::commands::dataset::print;
 use crate::{output, progress, system};
 
 pub(crate) async fn quickstart(global: &Global, order: Quickstart) -> anyhow::Result<ExitCode> {
-    #[expect(clippy::disallowed_methods, reason = "the time that people are told")]
     let started = Instant::now();
     let seeds = parse_seeds(&order.seeds)?;
     let controls = order.run.with_file_name(format!("{}-controls", name_of(&order.run)));

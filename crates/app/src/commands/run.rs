@@ -36,7 +36,6 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
         workers: system::workers(order.workers),
         max_tries: order.max_tries,
     };
-    #[expect(clippy::disallowed_methods, reason = "the time that people are told")]
     let started = Instant::now();
     let report = run_all(&world, &run_order, &cancel).await;
     world.sandboxes.drain().await;

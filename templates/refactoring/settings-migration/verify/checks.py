@@ -48,17 +48,19 @@ def play(cases):
     return results
 
 
-def arguments(rng, name, number, words):
-    """Arguments of a command that let its settings show."""
-    word = lambda: rng.choice(words) if words and rng.random() < 0.6 else rng.choice(["plain", "other", "new"])
+def arguments(rng, service, number, inside):
+    """Arguments of a command that let its settings show; `inside` are words of the service's list in this world."""
+    name = service["name"]
+    words = inside if "separator" in service["quirks"] and inside else inside * 2 + META[name].get("vl", []) + ["plain", "other"]
+    word = lambda: rng.choice(words)
     age = lambda: str(rng.choice([30, 700, 4000, 50000, 300000, 3000000]))
-    cents = lambda: str(rng.choice([12345, 99950, 2549, 700001]))
+    cents = lambda: str(rng.choice([12345, 99950, 2549, 700101]))
     m = META[name]
     if "f" in m:
         items = m["members"] + ["web-2"]
         if number == 2:
             return rng.sample(items, 3)
-        item = rng.choice((words or []) + items * 2)
+        item = rng.choice(inside + items * 2)
         return [item, *("the lift in hall two stands still and nobody answers the phone downstairs so far " * 3).split()] if name == "notify" else [item, str(rng.choice([3, 50, 1100]))]
     if "stdin" in m:
         return [str(rng.choice([4, 37, 140]))]
@@ -86,10 +88,10 @@ def arguments(rng, name, number, words):
         "reports": lambda: ["0", "1", "12", "45"],
         "payouts": lambda: [cents(), str(rng.choice([1, 30]))],
         "inventory": lambda: ["5", "8", age()],
-        "audit": lambda: [age(), "login", "logout", "login"],
-        "media": lambda: ["1700", age()],
+        "audit": lambda: [str(rng.choice([700, 4000, 7777, 50000])), "login", "logout", "login"],
+        "media": lambda: ["1700", str(rng.choice([30, 700, 4000]))],
         "loyalty": lambda: [age(), "10", "25"],
-        "support": lambda: [age(), age(), "40"],
+        "support": lambda: [age(), "61000", "40"],
     }[name]()
 
 
@@ -114,8 +116,9 @@ def filled(rng, service, chance=0.7):
 def variables(rng, service, turn, chance=0.5):
     """An environment for a service, spelled as the old one; what is special about it is set in every turn."""
     m, quirks, name, env = META[service["name"]], service["quirks"], service["name"], {}
-    if "b" in m and ("presence" in quirks or "optout" in quirks or rng.random() < chance):
-        env[env_name(name, m["b"])] = SWITCHES[turn * 3 % len(SWITCHES)]
+    switches = ["0", "off", "", "no"] if "presence" in quirks else ["auto", "", "No", "2"] if "optout" in quirks else None
+    if "b" in m and (switches or rng.random() < chance):
+        env[env_name(name, m["b"])] = switches[turn % 4] if switches else rng.choice(SWITCHES)
     if "l" in m and ("separator" in quirks or rng.random() < chance):
         words = rng.sample(m["vl"], min(3, len(m["vl"])))
         texts = [", ".join(words), ",".join(words), " " + ", ,".join(words)]
@@ -138,12 +141,10 @@ def variables(rng, service, turn, chance=0.5):
     return env
 
 
-def known_words(service, world):
-    """Words that are in the service's list in this world, so that membership shows."""
-    if "l" not in META[service["name"]]:
-        return []
-    found = world.slots(service, 1)["l"]
-    return [word for word in found + META[service["name"]]["vl"] if word.strip()]
+def inside(service, world):
+    """Words that are in the service's list in this world."""
+    listed = world.slots(service, 1)["l"] if "l" in META[service["name"]] else []
+    return [word for word in listed if word.strip()]
 
 
 def compare(named, first=()):
@@ -151,7 +152,7 @@ def compare(named, first=()):
     cases, wanted = list(first), [None] * len(first)
     for service, number, options, world, rng in named:
         name, m, stdin = service["name"], META[service["name"]], ""
-        args = arguments(rng, name, number, known_words(service, world))
+        args = arguments(rng, service, number, inside(service, world))
         if "stdin" in m and number == 1:
             stdin, args = "boiler 14\nvalve 250\n", []
             lines = [expected(name, 1, world, line.split())[0] for line in stdin.splitlines()]
@@ -184,10 +185,13 @@ def hidden_worlds(turns, with_environment):
                 tables[owner["name"]] = {META[owner["name"]]["t"]: rng.choice(["harbour", "0099"])}
                 if turn == 2:
                     tables[owner["name"]] = {}
-            if "filewins" in service["quirks"] and turn % 2:
-                tables[service["name"]][META[service["name"]]["n"]] = rng.choice(SECONDS)
+            own, m = tables[service["name"]], META[service["name"]]
+            if {"filewins", "importtime"} & set(service["quirks"]) and turn % 2:
+                own[m["n"]] = rng.choice(SECONDS)
+            if "twodefaults" in service["quirks"] and turn == 2:
+                own.pop(m["n"], None)
             if turn == 0 and ({"blank", "fallback"} & set(service["quirks"])):
-                tables[service["name"]][META[service["name"]]["t"]] = "Quay 3"
+                own[m["t"]] = "Quay 3"
             world = World(tables, variables(rng, service, turn) if with_environment else {})
             folder = base / f"{turn}-{service['name']}"
             folder.mkdir()
