@@ -32,10 +32,7 @@ fn turns(trajectory: &Trajectory, _: &Summary) -> Option<String> {
         }
     }
     let turns: BTreeSet<u32> = trajectory.turns.iter().map(|turn| turn.turn).collect();
-    let mut asked_for = trajectory
-        .steps
-        .iter()
-        .filter_map(|step| Some((step.step, step.turn?)));
+    let mut asked_for = trajectory.steps.iter().filter_map(|step| Some((step.step, step.turn?)));
     let lost = asked_for.find(|(_, turn)| !turns.contains(turn));
     lost.map(|(step, turn)| format!("step {step} comes from turn {turn}, which is not there"))
 }
@@ -44,9 +41,7 @@ fn turns(trajectory: &Trajectory, _: &Summary) -> Option<String> {
 fn times(trajectory: &Trajectory, summary: &Summary) -> Option<String> {
     let of_steps = trajectory.steps.iter().map(|step| step.seconds);
     let of_summary = [summary.execution_seconds, summary.verification_seconds];
-    let wrong = of_steps
-        .chain(of_summary)
-        .find(|seconds| !seconds.is_finite() || *seconds < 0.0);
+    let wrong = of_steps.chain(of_summary).find(|seconds| !seconds.is_finite() || *seconds < 0.0);
     if let Some(seconds) = wrong {
         return Some(format!("something took {seconds} seconds"));
     }
@@ -70,10 +65,7 @@ fn rewards(trajectory: &Trajectory, summary: &Summary) -> Option<String> {
         return Some(format!("the total reward is {total}"));
     }
     if summary.outcome != Outcome::of_reward(total) {
-        return Some(format!(
-            "a total reward of {total} is called {}",
-            summary.outcome.as_str()
-        ));
+        return Some(format!("a total reward of {total} is called {}", summary.outcome.as_str()));
     }
     for component in &summary.reward.components {
         if !(0.0..=1.0).contains(&component.value) || !component.weight.is_finite() || component.weight < 0.0

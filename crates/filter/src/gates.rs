@@ -21,12 +21,7 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self {
-            min_reward: None,
-            keep_failures: true,
-            keep_controls: false,
-            allow_simulated: false,
-        }
+        Self { min_reward: None, keep_failures: true, keep_controls: false, allow_simulated: false }
     }
 }
 
@@ -45,9 +40,7 @@ impl Filter {
             return Some((DropReason::Incomplete, detail));
         };
         let recorded = Recorded { trajectory, summary };
-        GATES
-            .iter()
-            .find_map(|(reason, gate)| gate(self, &recorded).map(|detail| (*reason, detail)))
+        GATES.iter().find_map(|(reason, gate)| gate(self, &recorded).map(|detail| (*reason, detail)))
     }
 }
 

@@ -25,20 +25,13 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing yet. A least reward outside [0, 1] is an error.
     pub fn new(filter: Filter) -> Result<Self> {
-        Ok(Self {
-            filter: filter.validated()?,
-            kept: HashMap::new(),
-            tally: Tally::default(),
-        })
+        Ok(Self { filter: filter.validated()?, kept: HashMap::new(), tally: Tally::default() })
     }
 
     /// The verdict on a trajectory. Of two that do the same the first one is kept.
     pub fn judge(&mut self, trajectory: &Trajectory) -> Verdict {
         self.count_attempt(trajectory);
-        let stopped = self
-            .filter
-            .stops(trajectory)
-            .or_else(|| self.duplicate(trajectory));
+        let stopped = self.filter.stops(trajectory).or_else(|| self.duplicate(trajectory));
         self.settle(stopped)
     }
 
@@ -71,10 +64,9 @@ impl Judge {
         let header = &trajectory.header;
         let name = format!("{}/{}", header.run, header.rollout.id);
         match self.kept.entry(fingerprint(trajectory)) {
-            std::collections::hash_map::Entry::Occupied(first) => Some((
-                DropReason::Duplicate,
-                format!("it does what {} does", first.get()),
-            )),
+            std::collections::hash_map::Entry::Occupied(first) => {
+                Some((DropReason::Duplicate, format!("it does what {} does", first.get())))
+            }
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(name);
                 None
@@ -91,20 +83,8 @@ impl Judge {
         let success = outcome == Some(Outcome::Success);
         let tally = &mut self.tally;
         tally.attempts.add(success);
-        tally
-            .by_difficulty
-            .entry(header.difficulty)
-            .or_default()
-            .add(success);
-        tally
-            .by_category
-            .entry(header.category.clone())
-            .or_default()
-            .add(success);
-        tally
-            .by_llm
-            .entry(header.llm_model().to_owned())
-            .or_default()
-            .add(success);
+        tally.by_difficulty.entry(header.difficulty).or_default().add(success);
+        tally.by_category.entry(header.category.clone()).or_default().add(success);
+        tally.by_llm.entry(header.llm_model().to_owned()).or_default().add(success);
     }
 }

@@ -25,35 +25,18 @@ fn reason(verdict: &Verdict) -> Option<DropReason> {
 }
 
 fn broken(code: FailureCode) -> Trajectory {
-    let mut trajectory = Sample {
-        reward: 0.0,
-        ..Sample::default()
-    }
-    .trajectory();
+    let mut trajectory = Sample { reward: 0.0, ..Sample::default() }.trajectory();
     let summary = trajectory.summary.as_mut().unwrap();
     summary.outcome = Outcome::Error;
-    summary.ending = Ending::Failed {
-        failure: Failure::new(code, "it broke"),
-    };
+    summary.ending = Ending::Failed { failure: Failure::new(code, "it broke") };
     summary.checks.clear();
     trajectory
 }
 
 #[test]
 fn a_model_or_an_oracle_that_did_its_work_is_kept() {
-    for sample in [
-        Sample::default(),
-        Sample::oracle(),
-        Sample {
-            reward: 0.4,
-            ..Sample::default()
-        },
-    ] {
-        assert_eq!(
-            verdict(Filter::default(), &sample.trajectory()),
-            None,
-            "{sample:?}"
-        );
+    for sample in [Sample::default(), Sample::oracle(), Sample { reward: 0.4, ..Sample::default() }] {
+        assert_eq!(verdict(Filter::default(), &sample.trajectory()), None, "{sample:?}");
     }
 }
 
@@ -61,94 +44,47 @@ fn a_model_or_an_oracle_that_did_its_work_is_kept() {
 fn a_rollout_that_did_not_finish_is_incomplete() {
     let mut unfinished = Sample::default().trajectory();
     unfinished.summary = None;
-    assert_eq!(
-        verdict(Filter::default(), &unfinished),
-        Some(DropReason::Incomplete)
-    );
+    assert_eq!(verdict(Filter::default(), &unfinished), Some(DropReason::Incomplete));
     let mut cancelled = Sample::default().trajectory();
     cancelled.summary.as_mut().unwrap().ending = Ending::Cancelled;
-    assert_eq!(
-        verdict(Filter::default(), &cancelled),
-        Some(DropReason::Incomplete)
-    );
+    assert_eq!(verdict(Filter::default(), &cancelled), Some(DropReason::Incomplete));
 }
 
 #[test]
 fn a_failure_outside_the_agents_work_is_an_error_even_if_nobody_had_acted_yet() {
-    assert_eq!(
-        verdict(Filter::default(), &broken(FailureCode::DiskFull)),
-        Some(DropReason::Error)
-    );
+    assert_eq!(verdict(Filter::default(), &broken(FailureCode::DiskFull)), Some(DropReason::Error));
     let mut before_any_step = broken(FailureCode::ModelUnreachable);
     before_any_step.steps.clear();
-    assert_eq!(
-        verdict(Filter::default(), &before_any_step),
-        Some(DropReason::Error)
-    );
+    assert_eq!(verdict(Filter::default(), &before_any_step), Some(DropReason::Error));
 }
 
 #[test]
 fn a_control_is_left_out_unless_it_is_asked_for() {
     let control = Sample::nop().trajectory();
     assert_eq!(verdict(Filter::default(), &control), Some(DropReason::Control));
-    let keep = Filter {
-        keep_controls: true,
-        ..Filter::default()
-    };
+    let keep = Filter { keep_controls: true, ..Filter::default() };
     assert_eq!(verdict(keep, &control), None);
-    let silent_model = Sample {
-        steps: 0,
-        reward: 0.0,
-        ..Sample::default()
-    }
-    .trajectory();
-    assert_eq!(
-        verdict(Filter::default(), &silent_model),
-        Some(DropReason::Control)
-    );
+    let silent_model = Sample { steps: 0, reward: 0.0, ..Sample::default() }.trajectory();
+    assert_eq!(verdict(Filter::default(), &silent_model), Some(DropReason::Control));
 }
 
 #[test]
 fn a_program_in_the_place_of_a_model_is_refused_unless_it_is_allowed() {
-    let simulated = Sample {
-        provenance: Provenance::Simulated,
-        ..Sample::default()
-    }
-    .trajectory();
-    assert_eq!(
-        verdict(Filter::default(), &simulated),
-        Some(DropReason::Simulated)
-    );
-    let allow = Filter {
-        allow_simulated: true,
-        ..Filter::default()
-    };
+    let simulated = Sample { provenance: Provenance::Simulated, ..Sample::default() }.trajectory();
+    assert_eq!(verdict(Filter::default(), &simulated), Some(DropReason::Simulated));
+    let allow = Filter { allow_simulated: true, ..Filter::default() };
     assert_eq!(verdict(allow, &simulated), None);
 }
 
 #[test]
 fn a_reward_below_what_was_asked_for_is_low() {
-    let half = Sample {
-        reward: 0.5,
-        ..Sample::default()
-    }
-    .trajectory();
-    let nothing = Sample {
-        reward: 0.0,
-        ..Sample::default()
-    }
-    .trajectory();
-    let at_least = |least| Filter {
-        min_reward: Some(least),
-        ..Filter::default()
-    };
+    let half = Sample { reward: 0.5, ..Sample::default() }.trajectory();
+    let nothing = Sample { reward: 0.0, ..Sample::default() }.trajectory();
+    let at_least = |least| Filter { min_reward: Some(least), ..Filter::default() };
     assert_eq!(verdict(at_least(0.5), &half), None);
     assert_eq!(verdict(at_least(0.6), &half), Some(DropReason::LowReward));
     assert_eq!(verdict(Filter::default(), &nothing), None);
-    let no_failures = Filter {
-        keep_failures: false,
-        ..Filter::default()
-    };
+    let no_failures = Filter { keep_failures: false, ..Filter::default() };
     assert_eq!(verdict(no_failures, &nothing), Some(DropReason::LowReward));
     assert_eq!(verdict(no_failures, &half), None);
 }
@@ -156,10 +92,7 @@ fn a_reward_below_what_was_asked_for_is_low() {
 #[test]
 fn a_least_reward_that_makes_no_sense_is_refused() {
     for value in [-0.1, 1.1, f64::NAN] {
-        let filter = Filter {
-            min_reward: Some(value),
-            ..Filter::default()
-        };
+        let filter = Filter { min_reward: Some(value), ..Filter::default() };
         let error = Judge::new(filter).unwrap_err();
         assert!(matches!(error, Error::LeastReward { .. }));
         assert!(error.hint().is_some());
@@ -214,11 +147,7 @@ fn a_record_that_contradicts_itself_is_inconsistent() {
     for (name, make) in BREAKS {
         let mut trajectory = Sample::default().trajectory();
         make(&mut trajectory);
-        assert_eq!(
-            verdict(Filter::default(), &trajectory),
-            Some(DropReason::Inconsistent),
-            "{name}"
-        );
+        assert_eq!(verdict(Filter::default(), &trajectory), Some(DropReason::Inconsistent), "{name}");
     }
 }
 
@@ -236,18 +165,11 @@ fn of_those_that_do_the_same_the_first_one_is_kept() {
     let first = Sample::default().trajectory();
     assert_eq!(judge.judge(&first), Verdict::Keep);
 
-    let mut again = Sample {
-        attempt: 2,
-        ..Sample::default()
-    }
-    .trajectory();
+    let mut again = Sample { attempt: 2, ..Sample::default() }.trajectory();
     for step in &mut again.steps {
         step.reasoning = "other words".to_owned();
         match &mut step.action {
-            Action::Bash {
-                command,
-                timeout_seconds,
-            } => {
+            Action::Bash { command, timeout_seconds } => {
                 command.push_str(" \n");
                 *timeout_seconds = Some(5);
             }
@@ -256,20 +178,12 @@ fn of_those_that_do_the_same_the_first_one_is_kept() {
         }
     }
     let verdict = judge.judge(&again);
-    let Verdict::Drop {
-        reason: DropReason::Duplicate,
-        detail,
-    } = verdict
-    else {
+    let Verdict::Drop { reason: DropReason::Duplicate, detail } = verdict else {
         panic!("{verdict:?}");
     };
     assert!(detail.contains(first.header.rollout.id.as_str()), "{detail}");
 
-    let mut different = Sample {
-        attempt: 3,
-        ..Sample::default()
-    }
-    .trajectory();
+    let mut different = Sample { attempt: 3, ..Sample::default() }.trajectory();
     different.steps[0].action = Action::List { path: None };
     assert_eq!(judge.judge(&different), Verdict::Keep);
     let mut elsewhere = again;
@@ -279,83 +193,28 @@ fn of_those_that_do_the_same_the_first_one_is_kept() {
 
 #[test]
 fn what_is_dropped_does_not_make_a_later_one_a_duplicate() {
-    let mut judge = Judge::new(Filter {
-        min_reward: Some(1.0),
-        ..Filter::default()
-    })
-    .unwrap();
-    let poor = Sample {
-        reward: 0.5,
-        ..Sample::default()
-    }
-    .trajectory();
+    let mut judge = Judge::new(Filter { min_reward: Some(1.0), ..Filter::default() }).unwrap();
+    let poor = Sample { reward: 0.5, ..Sample::default() }.trajectory();
     assert_eq!(reason(&judge.judge(&poor)), Some(DropReason::LowReward));
     assert_eq!(judge.judge(&Sample::default().trajectory()), Verdict::Keep);
 }
 
 #[test]
 fn raw_rates_count_attempts_before_anything_is_dropped() {
-    let mut judge = Judge::new(Filter {
-        min_reward: Some(1.0),
-        ..Filter::default()
-    })
-    .unwrap();
+    let mut judge = Judge::new(Filter { min_reward: Some(1.0), ..Filter::default() }).unwrap();
     judge.judge(&Sample::oracle().trajectory());
-    judge.judge(
-        &Sample {
-            seed: 8,
-            reward: 0.5,
-            ..Sample::default()
-        }
-        .trajectory(),
-    );
+    judge.judge(&Sample { seed: 8, reward: 0.5, ..Sample::default() }.trajectory());
     judge.judge(&broken(FailureCode::SandboxLost));
     judge.judge(&Sample::nop().trajectory());
-    judge.never_began(
-        &Sample {
-            seed: 9,
-            ..Sample::default()
-        }
-        .rollout(),
-    );
+    judge.never_began(&Sample { seed: 9, ..Sample::default() }.rollout());
     let tally = judge.tally();
     assert_eq!((tally.submitted, tally.kept), (5, 1));
-    assert_eq!(
-        tally.attempts,
-        Rate {
-            rollouts: 3,
-            successes: 1
-        }
-    );
-    assert_eq!(
-        tally.by_difficulty[&Difficulty::Medium],
-        Rate {
-            rollouts: 2,
-            successes: 1
-        }
-    );
-    assert_eq!(
-        tally.by_difficulty[&Difficulty::Hard],
-        Rate {
-            rollouts: 1,
-            successes: 0
-        }
-    );
+    assert_eq!(tally.attempts, Rate { rollouts: 3, successes: 1 });
+    assert_eq!(tally.by_difficulty[&Difficulty::Medium], Rate { rollouts: 2, successes: 1 });
+    assert_eq!(tally.by_difficulty[&Difficulty::Hard], Rate { rollouts: 1, successes: 0 });
     assert_eq!(tally.by_category["python-debugging"], tally.attempts);
-    assert_eq!(
-        tally.by_llm["oracle"],
-        Rate {
-            rollouts: 1,
-            successes: 1
-        }
-    );
-    assert_eq!(
-        tally.by_llm["small-model"],
-        Rate {
-            rollouts: 2,
-            successes: 0
-        }
-    );
+    assert_eq!(tally.by_llm["oracle"], Rate { rollouts: 1, successes: 1 });
+    assert_eq!(tally.by_llm["small-model"], Rate { rollouts: 2, successes: 0 });
 }
 
 proptest! {
