@@ -15,7 +15,7 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let known = error.downcast_ref::<Error>();
     let message = message(error);
     let hint = known.and_then(Error::hint);
-    let code = known.map(|known| known.code());
+    let code = known.map(Error::code);
     if as_json {
         let code = code.map(trajforge_pipeline::Code::name);
         output::say(json!({ "error": { "message": message, "hint": hint, "code": code } }));

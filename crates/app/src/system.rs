@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use trajforge_pipeline::{Events, Folders, Secret, World};
+use trajforge_pipeline::{Error, Events, Home, Secret, World};
 use trajforge_schema::{Clock, Timestamp};
 
 use crate::cli::Global;
@@ -38,22 +38,31 @@ pub(crate) fn start_log(verbose: u8) {
 
 /// Where content lies: `--home`, else the nearest folder with `templates/` at or above the current one, else at or
 /// above the program's.
-pub(crate) fn folders(global: &Global) -> anyhow::Result<Folders> {
+pub(crate) fn home(global: &Global) -> anyhow::Result<Home> {
     let home = match &global.home {
         Some(home) => home.clone(),
-        None => find_home().context(
-            "no folder with templates/, images/ and models/ was found: run inside a checkout, or name one with --home",
-        )?,
+        None => find_home().ok_or(Error::NoHome)?,
     };
     let mut templates = vec![home.join("templates")];
     templates.extend(global.templates.iter().cloned());
-    Ok(Folders { templates, images: home.join("images"), models: home.join("models"), cache: cache()? })
+    Ok(Home {
+        templates,
+        images: home.join("images"),
+        models: home.join("models"),
+        cache: cache()?,
+        engine: engine(),
+    })
 }
 
 fn find_home() -> Option<PathBuf> {
     let is_home = |folder: &&Path| folder.join("templates").is_dir() && folder.join("images").is_dir();
     let from = |path: PathBuf| path.ancestors().find(is_home).map(Path::to_owned);
     std::env::current_dir().ok().and_then(from).or_else(|| std::env::current_exe().ok().and_then(from))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the engine's address is read")]
+fn engine() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok().filter(|address| !address.is_empty())
 }
 
 /// `$XDG_CACHE_HOME/trajforge`, else `~/.cache/trajforge`.
@@ -65,8 +74,8 @@ fn cache() -> anyhow::Result<PathBuf> {
 
 /// The world of a command that needs sandboxes.
 pub(crate) async fn world(global: &Global, events: Events) -> anyhow::Result<World> {
-    let folders = folders(global)?;
-    Ok(World::open(folders, key, Arc::new(WallClock), events).await?)
+    let home = home(global)?;
+    Ok(World::open(home, key, Arc::new(WallClock), events).await?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where keys are read")]

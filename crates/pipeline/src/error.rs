@@ -73,6 +73,9 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// No content was found.
+    #[error("no folder with templates/ and images/ was found here or above")]
+    NoHome,
     /// A signal ended the work.
     #[error("interrupted")]
     Interrupted,
@@ -156,6 +159,7 @@ impl Error {
             | Self::UnknownScaffold { .. }
             | Self::UnknownRollout { .. }
             | Self::NoRecord { .. }
+            | Self::NoHome
             | Self::Router(Router::UnknownModel { .. }) => Code::Tf102,
             Self::Template(Template::OutputExists(_))
             | Self::Trajectory(Trajectory::RunExists { .. })
@@ -205,6 +209,7 @@ impl Error {
             Self::UnknownRollout { nearest: Some(id), .. } => Some(format!("did you mean {id}?")),
             Self::UnknownRollout { .. } => Some("`trajforge status RUN` lists them".to_owned()),
             Self::NoRecord { .. } => Some("resume the run with `trajforge run --resume`".to_owned()),
+            Self::NoHome => Some("run inside a checkout, or name one with --home".to_owned()),
             Self::Interrupted => Some("go on with `trajforge run --resume --out DIR`".to_owned()),
         }
     }

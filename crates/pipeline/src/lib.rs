@@ -13,7 +13,7 @@ pub use error::{Code, Error};
 pub use look::{recorded, run_status};
 pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
-pub use world::{Events, Folders, World};
+pub use world::{Events, Home, World};
 
 pub use trajforge_router::{Catalog, OpenaiChat, Secret};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};

@@ -14,9 +14,9 @@ use crate::error::Error;
 /// Whoever listens to what happens.
 pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Where content lies.
+/// Where content lies, and which container engine is used.
 #[derive(Debug, Clone)]
-pub struct Folders {
+pub struct Home {
     /// Roots of templates; later ones win.
     pub templates: Vec<PathBuf>,
     /// Recipes of images.
@@ -25,12 +25,14 @@ pub struct Folders {
     pub models: PathBuf,
     /// What may be thrown away.
     pub cache: PathBuf,
+    /// The container engine's address, as in `DOCKER_HOST`; the usual socket where absent.
+    pub engine: Option<String>,
 }
 
 /// What a run needs of the world.
 pub struct World {
-    /// Content on disk.
-    pub folders: Folders,
+    /// Content and engine.
+    pub home: Home,
     /// Makes sandboxes.
     pub sandboxes: Arc<dyn Sandboxes>,
     /// The models there are.
@@ -43,23 +45,30 @@ pub struct World {
     pub events: Events,
 }
 
+impl Home {
+    /// The recipes of images, and the engine that builds them.
+    pub async fn open_images(&self) -> Result<Images, Error> {
+        Ok(Images::open(self.engine.as_deref(), &self.images, &self.cache).await?)
+    }
+}
+
 impl World {
     /// Connects to the container engine, removes what dead workers left there, and reads the models' entries.
     pub async fn open(
-        folders: Folders,
+        home: Home,
         key: fn(&str) -> Option<Secret>,
         clock: Arc<dyn Clock>,
         events: Events,
     ) -> Result<Self, Error> {
-        let catalog = Catalog::read(&folders.models)?;
-        let docker = Docker::connect(None, &folders.cache).await?;
+        let catalog = Catalog::read(&home.models)?;
+        let docker = Docker::connect(home.engine.as_deref(), &home.cache).await?;
         docker.reap(&mut |event| events(event)).await?;
-        Ok(Self { folders, sandboxes: Arc::new(docker), catalog, key, clock, events })
+        Ok(Self { home, sandboxes: Arc::new(docker), catalog, key, clock, events })
     }
 
     /// The templates there are.
     pub fn library(&self) -> Result<Library, Error> {
-        Ok(Library::open(&self.folders.templates)?)
+        Ok(Library::open(&self.home.templates)?)
     }
 
     /// A model, ready to be asked.
@@ -80,7 +89,7 @@ impl World {
 
     /// The exact tag of each named image, made where it is not there.
     pub async fn images(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
-        let images = Images::open(None, &self.folders.images, &self.folders.cache).await?;
+        let images = self.home.open_images().await?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)
     }

@@ -3,24 +3,25 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use trajforge_pipeline::{Error, Finding, Grade, Images, doctor as of_sandboxes};
+use trajforge_pipeline::{Error, Finding, Grade, doctor as of_sandboxes};
 
 use crate::cli::{Doctor, Global};
 use crate::commands::image;
 use crate::{output, progress, system};
 
 pub(crate) async fn doctor(global: &Global, order: &Doctor) -> anyhow::Result<ExitCode> {
-    let folders = system::folders(global)?;
+    let home = system::home(global)?;
+    let engine = home.engine.as_deref();
     if order.repair {
         let events = progress::events();
-        let removed = of_sandboxes::repair(None, &mut |event| events(event)).await.map_err(Error::from)?;
+        let removed = of_sandboxes::repair(engine, &mut |event| events(event)).await.map_err(Error::from)?;
         output::say(format!("{removed} containers of dead workers removed"));
     }
     if order.images {
-        let images = Images::open(None, &folders.images, &folders.cache).await.map_err(Error::from)?;
+        let images = home.open_images().await?;
         image::build(&images, &[]).await?;
     }
-    let findings = of_sandboxes::examine(None, &folders.images, &folders.cache).await;
+    let findings = of_sandboxes::examine(engine, &home.images, &home.cache).await;
     if global.json {
         output::json(&findings.iter().map(row).collect::<Vec<_>>())?;
     } else {

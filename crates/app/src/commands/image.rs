@@ -9,8 +9,7 @@ use crate::cli::{Global, ImageCommand};
 use crate::{output, progress, system};
 
 pub(crate) async fn image(global: &Global, command: ImageCommand) -> anyhow::Result<ExitCode> {
-    let folders = system::folders(global)?;
-    let images = Images::open(None, &folders.images, &folders.cache).await.map_err(Error::from)?;
+    let images = system::home(global)?.open_images().await?;
     match command {
         ImageCommand::List => list(global, &images).await,
         ImageCommand::Build { names } => {

@@ -9,7 +9,7 @@ use crate::{output, system};
 
 pub(crate) fn model(global: &Global, command: &ModelCommand) -> anyhow::Result<ExitCode> {
     let ModelCommand::List = command;
-    let catalog = Catalog::read(&system::folders(global)?.models).map_err(Error::from)?;
+    let catalog = Catalog::read(&system::home(global)?.models).map_err(Error::from)?;
     if global.json {
         output::json(&catalog.entries().collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);

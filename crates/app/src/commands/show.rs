@@ -68,9 +68,9 @@ fn action(action: &Action) -> String {
         Action::Write { path, content } => format!("write {path}\n{}", shortened(content)),
         Action::Edit { path, old, new, .. } => {
             let marked = |sign: &str, text: &str| {
-                text.lines().map(|line| format!("{sign} {line}\n")).collect::<String>()
+                text.lines().map(|line| format!("{sign} {line}")).collect::<Vec<_>>().join("\n")
             };
-            format!("edit {path}\n{}{}", marked("-", old), marked("+", new).trim_end())
+            format!("edit {path}\n{}\n{}", marked("-", old), marked("+", new))
         }
         Action::Search { pattern, path } => format!("search {pattern} in {}", path.as_deref().unwrap_or(".")),
         Action::List { path } => format!("list {}", path.as_deref().unwrap_or(".")),

@@ -12,7 +12,7 @@ use crate::{output, system};
 
 pub(crate) fn task(global: &Global, command: &TaskCommand) -> anyhow::Result<ExitCode> {
     let TaskCommand::Make { template, seed, out } = command;
-    let library = Library::open(&system::folders(global)?.templates).map_err(Error::from)?;
+    let library = Library::open(&system::home(global)?.templates).map_err(Error::from)?;
     let task = make_task(&library, template, Seed(*seed))?;
     lay_out(&task, out).map_err(Error::from)?;
     if global.json {

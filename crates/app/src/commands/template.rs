@@ -34,7 +34,7 @@ pub(crate) async fn template(global: &Global, command: TemplateCommand) -> anyho
 }
 
 fn library(global: &Global) -> anyhow::Result<Library> {
-    Ok(Library::open(&system::folders(global)?.templates).map_err(Error::from)?)
+    Ok(Library::open(&system::home(global)?.templates).map_err(Error::from)?)
 }
 
 fn facts(template: &Template) -> serde_json::Value {

@@ -186,6 +186,7 @@ def replay():
     """A few hundred random commands; every answer and, now and then, all keys are held against the model."""
     with Lab() as lab:
         rng, model = lab.rng, lab.model
+        one_of_each(lab)
         workers = ["w1", "w2", "w3"]
         keys = [f"k{n}" for n in range(9)]
 
@@ -219,12 +220,46 @@ def replay():
             (16, lambda: with_job("finish")), (14, lambda: with_job("fail")), (18, jump), (6, lab.tick), (3, revive),
         ]
         weights = [weight for weight, _ in actions]
-        for step in range(340):
+        for step in range(300):
             lab.pass_time(rng.choice([0.013, 0.4, 1.7]))
             rng.choices([action for _, action in actions], weights)[0]()
             if step % 12 == 11:
                 lab.audit()
         lab.audit()
+
+
+def one_of_each(lab):
+    """A short life with everything in it, so that no turn of the dice leaves a command out."""
+    visibility, keep = lab.settings["visibility"], lab.settings["keep_finished"]
+    finished = lab.enqueue("blue", "x", key="early")
+    lab.take("w1")
+    lab.pass_time(3)
+    lab.renew("w1", finished)
+    lab.audit()
+    lab.finish("w1", finished)
+    lab.audit()
+    lab.enqueue("green", "y", delay=4)
+    doomed = lab.enqueue("red", "z", key="doomed")
+    lab.audit()
+    for attempt in range(lab.settings["max_attempts"]):
+        while (job_id := lab.take("w2")) is not None and job_id != doomed:
+            lab.finish("w2", job_id)
+        if attempt == 1:
+            lab.pass_time(visibility + 0.5)
+            lab.tick()
+        else:
+            lab.pass_time(0.5)
+            lab.fail("w2", doomed)
+        lab.audit()
+        lab.pass_time(lab.settings["backoff_cap"] + 0.5)
+        lab.tick()
+        lab.audit()
+    lab.revive(doomed)
+    lab.audit()
+    lab.enqueue("blue", "x", key="early")
+    lab.pass_time(keep)
+    lab.tick()
+    lab.audit()
 
 
 @check

@@ -181,12 +181,14 @@ def shipments(world, rng, params, first, following, noise):
     for code in (codes[EXTRAS], codes[EXTRAS_AGAIN], max(codes), codes[THREE_TIERS], codes[PLAIN], rng.choice(codes)):
         add(code, service=service, postcode=postcode(zone), options=[], sides=(20, 15, 10), handed_in=midday())
     # long and bulky parcels on both sides of the limits
-    for code in codes[:6] + rng.sample(codes, 4):
+    large, long = (world["girth"] - 200, 50, 40), (world["longest"] + 6, 9, 8)
+    plain = {codes[PLAIN]: large, codes[OWN_AGAIN]: large, codes[LATE_HIGH]: long}
+    for code, sides in plain.items():
         for _ in range(2):
-            add(code, sides=bulky(rng, world))
-    for code in (codes[PLAIN], codes[LATE_HIGH]):
-        for sides in ((world["girth"] - 200, 50, 40), (world["longest"] + 6, 9, 8)):
             add(code, service="express", postcode=postcode(1), sides=mixed(rng, sides), options=[], handed_in=midday())
+    others = [code for code in codes if code not in plain]
+    for code in others + rng.sample(others, 3):
+        add(code, sides=bulky(rng, world))
     # evenings and nights around both ends of the month
     for when in ends(rng, world, first, following):
         add(rng.choice(codes[:9]), depot=when[0], handed_in=when[1])

@@ -66,7 +66,7 @@ def price_lists(design):
 # ---------------------------------------------------------------- operations
 
 
-def make_operations(rng, start, days, per_day, currencies, design, biggest=8, odd_share=0.07, first_seq=1):
+def make_operations(rng, start, days, per_day, currencies, design, biggest=8, odd_share=0.07, first_seq=1, latest=14):
     """Operations that fall due in the days from `start` (seconds) on, in order of arrival."""
     lists = price_lists(design)
     ids = set()
@@ -100,7 +100,7 @@ def make_operations(rng, start, days, per_day, currencies, design, biggest=8, od
         midnight = start - start % DAY + day * DAY  # the day from 01:10 to 01:10, most of it at night
         left = per_day + rng.randrange(-6, 7)
         groups = int(left * 0.62)
-        times = rng.sample(range(-36, 14), 50)
+        times = rng.sample(range(-36, latest), 36 + latest)
         busy = [time for time in times if time >= 2]
         times = [time for time in times if time not in busy[:2]] + busy[:2]
         while groups > 0:

@@ -321,7 +321,8 @@ def long_import(seed):
     """Compacts on its way, more than once; the file ends up no fuller than documented."""
     data = kv.Data(seed, "jobs", 90)
     hot, cold = data.keys[:12], data.keys[12:60]
-    operations = [(key, data.value()) for key in cold]
+    operations = [data.change(hot, 0) for _ in range(40)]
+    operations += [(key, data.value()) for key in cold]
     while len(operations) < 1400:
         operations.append(data.change(hot, 0.1))
     for key in data.keys[60:80]:

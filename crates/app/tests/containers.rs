@@ -1,0 +1,381 @@
+//! The whole way in real containers: runs, models over real HTTP, crashes, signals, datasets.
+
+#![expect(clippy::unwrap_used, missing_docs, reason = "a test that fails says where")]
+
+mod program;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use program::{Program, Said};
+use serde_json::{Value, json};
+use trajforge_router::{Scripted, ScriptedReply};
+
+/// Containers of a run that are still there.
+fn containers(run: &str) -> usize {
+    let label = format!("label=trajforge.run={run}");
+    let output = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
+/// Waits until a condition holds; false after the time is up.
+fn within(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < time {
+        if holds() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    false
+}
+
+fn start(program: &Program, arguments: &[&str]) -> Child {
+    program.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let done = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn the_oracle_earns_everything_and_doing_nothing_earns_nothing() {
+    let program = Program::new();
+    let arguments =
+        ["run", "--template", "testing", "--seeds", "0..3", "--scaffold", "oracle,nop", "--out", "runs/a"];
+    program.say(&arguments).well();
+    for rollout in program.rollouts("runs/a") {
+        let id = rollout["id"].as_str().unwrap();
+        let expected = if id.contains(".oracle.") { ("success", 1.0) } else { ("failure", 0.0) };
+        assert_eq!(
+            (rollout["outcome"].as_str().unwrap(), rollout["reward"].as_f64().unwrap()),
+            expected,
+            "{id}"
+        );
+    }
+    program.say(&arguments).failed(3, "TF103");
+    assert_eq!(containers("a"), 0);
+}
+
+#[test]
+fn one_trajectory_has_exactly_the_shape_that_was_promised() {
+    let program = Program::new();
+    program.say(&["run", "--template", "testing", "--seeds", "1", "--out", "runs/shape"]).well();
+    let shown = program.say(&["show", "runs/shape", "greeting-1", "--json"]).well().json();
+    for field in [
+        "task_id",
+        "task_instruction",
+        "difficulty",
+        "llm_model",
+        "scaffold",
+        "trajectory",
+        "final_result",
+        "total_reward",
+        "execution_time_seconds",
+        "total_tokens",
+    ] {
+        assert!(!shown[field].is_null(), "{field} is missing");
+    }
+    let steps = shown["trajectory"].as_array().unwrap();
+    for step in steps {
+        for field in ["step", "state", "action", "observation", "reward", "reasoning"] {
+            assert!(!step[field].is_null(), "{field} is missing in {step}");
+        }
+        assert!(step["state"]["files"].is_object() && step["state"]["cwd"] == "/workspace");
+        assert!(step["action"]["type"].is_string() && step["observation"].is_string());
+    }
+    assert_eq!(shown["final_result"], "success");
+    let sum: f64 = steps.iter().map(|step| step["reward"].as_f64().unwrap()).sum();
+    assert!((sum - shown["total_reward"].as_f64().unwrap()).abs() < 1e-9);
+    assert!(steps[0]["state"]["files"].get("greeting.txt").is_none());
+    assert!(steps[3]["state"]["files"].get("greeting.txt").is_some());
+}
+
+/// An assistant's message with one tool call.
+fn call(number: usize, tool: &str, arguments: &Value) -> Value {
+    let function = json!({ "name": tool, "arguments": arguments.to_string() });
+    let calls = json!([{ "id": format!("call-{number}"), "type": "function", "function": function }]);
+    json!({ "role": "assistant", "content": format!("Step {number}."), "tool_calls": calls })
+}
+
+/// The replies of a model that works on the greeting's seed 1, and ends with this text in the file.
+fn replies(text: &str) -> Vec<Value> {
+    let steps = [
+        ("bash", json!({ "command": "pwd; ls -l" })),
+        ("read", json!({ "path": "notes.txt" })),
+        ("search", json!({ "pattern": "greeted" })),
+        ("list", json!({})),
+        ("think", json!({ "thought": "A greeting is wanted." })),
+        ("fly", json!({ "to": "the moon" })),
+        ("write", json!({ "path": "greeting.txt", "content": "Hello\n" })),
+        ("edit", json!({ "path": "greeting.txt", "old": "Hello", "new": text })),
+        ("bash", json!({ "command": "cat greeting.txt" })),
+        ("submit", json!({ "message": "Done." })),
+    ];
+    steps.iter().enumerate().map(|(number, (tool, arguments))| call(number, tool, arguments)).collect()
+}
+
+fn run_against(program: &Program, server: &Scripted, name: &str) -> Said {
+    let url = server.base_url();
+    let out = format!("runs/{name}");
+    program.say(&[
+        "run",
+        "--template",
+        "testing",
+        "--seeds",
+        "1",
+        "--scaffold",
+        "tools",
+        "--model",
+        "scripted",
+        "--base-url",
+        &url,
+        "--price",
+        "1,2",
+        "--out",
+        &out,
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_calling_model_works_a_whole_task_to_the_full_reward() {
+    let server = Scripted::play(replies("Hello, ines!")).await.unwrap();
+    let program = Program::new();
+    run_against(&program, &server, "tools").well();
+    let shown = program.say(&["show", "runs/tools", "greeting-1", "--json"]).well().json();
+    assert_eq!(
+        (shown["final_result"].as_str(), shown["llm_model"].as_str()),
+        (Some("success"), Some("scripted"))
+    );
+    let steps = shown["trajectory"].as_array().unwrap();
+    let kinds: Vec<&str> = steps.iter().map(|step| step["action"]["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["bash", "read", "search", "list", "think", "invalid", "write", "edit", "bash", "submit"]
+    );
+    assert!(steps[0]["observation"].as_str().unwrap().starts_with("/workspace\n"));
+    assert!(steps[5]["observation"].as_str().unwrap().contains("no such tool"));
+    assert!(steps[8]["observation"].as_str().unwrap().contains("Hello, ines!"));
+    assert!(shown["total_tokens"].as_u64().unwrap() > 0);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 10);
+    assert_eq!(requests[0]["tools"].as_array().unwrap().len(), 8);
+    assert_eq!(requests[1]["messages"].as_array().unwrap().last().unwrap()["role"], "tool");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_does_it_wrong_earns_nothing() {
+    let server = Scripted::play(replies("Good morning.")).await.unwrap();
+    let program = Program::new();
+    run_against(&program, &server, "wrong").well();
+    let shown = program.say(&["show", "runs/wrong", "greeting-1", "--json"]).well().json();
+    assert_eq!(
+        (shown["final_result"].as_str(), shown["total_reward"].as_f64()),
+        (Some("failure"), Some(0.0))
+    );
+    assert_eq!(shown["trajectory"].as_array().unwrap().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_refuses_stops_the_run_which_can_be_resumed() {
+    let refuses = ScriptedReply::Status { code: 401, body: "no such key".to_owned(), retry_after: None };
+    let server = Scripted::start(move |_, _| refuses.clone()).await.unwrap();
+    let program = Program::new();
+    let said = run_against(&program, &server, "refused");
+    assert!(said.err.contains("401"), "{}", said.err);
+    assert_eq!(said.code, 5, "{}", said.err);
+    assert!(said.err.contains("TF301") && said.err.contains("hint:"), "{}", said.err);
+    assert_eq!(program.rollouts("runs/refused")[0]["state"], "waiting");
+    let server = Scripted::play(replies("Hello, ines!")).await.unwrap();
+    let url = server.base_url();
+    let resume = [
+        "run",
+        "--resume",
+        "--out",
+        "runs/refused",
+        "--model",
+        "scripted",
+        "--base-url",
+        &url,
+        "--price",
+        "1,2",
+    ];
+    program.say(&resume).well();
+    assert_eq!(program.rollouts("runs/refused")[0]["outcome"], "success");
+    assert_eq!(containers("refused"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_talks_nonsense_stops_the_run() {
+    let server = Scripted::start(|_, _| ScriptedReply::Raw("<html>".to_owned())).await.unwrap();
+    let said = run_against(&Program::new(), &server, "nonsense");
+    assert_eq!(said.code, 5, "{}", said.err);
+    assert!(said.err.contains("no JSON"), "{}", said.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_half_way_leaves_a_partial_trajectory() {
+    let good = replies("Hello, ines!");
+    let server = Scripted::start(move |_, count| match good.get(count) {
+        Some(message) if count < 3 => ScriptedReply::Message(message.clone()),
+        _ => {
+            ScriptedReply::Status { code: 400, body: "maximum context length".to_owned(), retry_after: None }
+        }
+    })
+    .await
+    .unwrap();
+    let program = Program::new();
+    run_against(&program, &server, "half").well();
+    let shown = program.say(&["show", "runs/half", "greeting-1", "--json"]).well().json();
+    assert_eq!(shown["trajectory"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        (shown["final_result"].as_str(), shown["ending"]["failure"]["boundary"].as_str()),
+        (Some("failure"), Some("model"))
+    );
+}
+
+#[test]
+fn after_kill_9_nothing_that_was_finished_is_lost_or_done_twice() {
+    let program = Program::new();
+    let arguments =
+        ["run", "--template", "testing", "--seeds", "0..24", "--workers", "3", "--out", "runs/killed"];
+    let mut child = start(&program, &arguments);
+    let finished = |program: &Program| {
+        let done = |rollout: &Value| rollout["state"] == "finished";
+        let said = program.say(&["status", "runs/killed", "--json"]);
+        if said.code != 0 {
+            return BTreeSet::new();
+        }
+        let rollouts = said.json()["rollouts"].as_array().unwrap().clone();
+        rollouts.iter().filter(|rollout| done(rollout)).map(|rollout| rollout["id"].to_string()).collect()
+    };
+    assert!(within(Duration::from_secs(120), || finished(&program).len() >= 4), "the run did not get going");
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    let before: BTreeSet<String> = finished(&program);
+    let journals = |names: &BTreeSet<String>| -> Vec<Vec<u8>> {
+        let path = |id: &String| {
+            program.path("runs/killed/rollouts").join(format!("{}.jsonl", id.trim_matches('"')))
+        };
+        names.iter().map(|id| fs::read(path(id)).unwrap()).collect()
+    };
+    let bytes_before = journals(&before);
+    program.say(&["run", "--resume", "--out", "runs/killed", "--workers", "3"]).well();
+    assert_eq!(journals(&before), bytes_before, "a finished rollout was done again");
+    let rollouts = program.rollouts("runs/killed");
+    assert_eq!(rollouts.len(), 24);
+    assert!(rollouts.iter().all(|rollout| rollout["outcome"] == "success"), "{rollouts:?}");
+    let no_lost_summary = fs::read_dir(program.path("runs/killed/rollouts")).unwrap().all(|entry| {
+        let path = entry.unwrap().path();
+        let is_lost = path.to_string_lossy().contains(".lost-");
+        !is_lost || !fs::read_to_string(path).unwrap().contains("\"record\":\"summary\"")
+    });
+    assert!(no_lost_summary, "a finished rollout was set aside");
+    assert!(within(Duration::from_secs(10), || containers("killed") == 0), "containers were left");
+}
+
+#[test]
+fn ctrl_c_stops_cleanly_and_leaves_no_container() {
+    let program = Program::new();
+    let mut child =
+        start(&program, &["run", "--template", "testing", "--seeds", "0..40", "--out", "runs/stopped"]);
+    assert!(within(Duration::from_secs(60), || containers("stopped") > 0), "the run did not get going");
+    signal(&child, "-INT");
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(130));
+    assert_eq!(containers("stopped"), 0);
+    let rollouts = program.rollouts("runs/stopped");
+    assert!(rollouts.iter().all(|rollout| rollout["state"] != "running"), "{rollouts:?}");
+}
+
+#[test]
+fn a_second_process_on_the_same_run_is_refused() {
+    let program = Program::new();
+    let mut child =
+        start(&program, &["run", "--template", "testing", "--seeds", "0..40", "--out", "runs/twice"]);
+    assert!(within(Duration::from_secs(60), || containers("twice") > 0), "the run did not get going");
+    program.say(&["run", "--resume", "--out", "runs/twice"]).failed(3, "TF105");
+    signal(&child, "-INT");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_dataset_is_the_same_bytes_each_time_and_reads_in_python() {
+    let program = Program::new();
+    program
+        .say(&[
+            "run",
+            "--template",
+            "testing",
+            "--seeds",
+            "0..12",
+            "--scaffold",
+            "oracle,nop",
+            "--out",
+            "runs/d",
+        ])
+        .well();
+    for out in ["one", "two"] {
+        program.say(&["dataset", "build", "runs/d", "--out", out, "--name", "d"]).well();
+    }
+    let files = ["train.parquet", "validation.parquet", "test.parquet", "metadata.json", "README.md"];
+    for name in files {
+        let bytes = |out: &str| fs::read(program.path(out).join(name)).unwrap();
+        assert!(bytes("one") == bytes("two"), "{name} differs");
+    }
+    program.say(&["dataset", "build", "runs/d", "--out", "one"]).failed(3, "TF103");
+    let stats = program.say(&["dataset", "stats", "one", "--json"]).well().json();
+    assert_eq!(stats["raw"]["submitted"], 24);
+    assert_eq!(stats["raw"]["dropped"]["control"], 12);
+    assert_eq!(
+        stats["total_trajectories"].as_u64().unwrap()
+            + stats["raw"]["dropped"]["duplicate"].as_u64().unwrap_or(0),
+        12
+    );
+
+    let script = Program::home().join("tests/python/check.sh");
+    let checked = Command::new("bash").arg(script).arg(program.path("one")).output().unwrap();
+    let words =
+        String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{words}");
+}
+
+#[test]
+fn the_gate_finds_a_template_whose_trap_succeeds() {
+    let program = Program::new();
+    let from = Program::home().join("testdata/templates/testing/greeting");
+    let to = program.path("roots/testing/careless");
+    let copied = Command::new("cp").arg("-r").arg(&from).arg(program.path("x")).status().unwrap();
+    assert!(copied.success());
+    fs::create_dir_all(program.path("roots/testing")).unwrap();
+    fs::rename(program.path("x"), &to).unwrap();
+    let careless = fs::read_to_string(to.join("template.yaml")).unwrap();
+    let start = careless.find("run: \"grep").unwrap();
+    let end = start + careless[start..].find("\"}").unwrap();
+    let careless =
+        format!("{}run: \"test -e $WORKSPACE/greeting.txt{}", &careless[..start], &careless[end..]);
+    fs::write(to.join("template.yaml"), careless).unwrap();
+    let roots = program.path("roots").display().to_string();
+    let said = program.say(&[
+        "template",
+        "check",
+        "testing/careless",
+        "--seeds",
+        "0..2",
+        "--templates",
+        &roots,
+        "--json",
+    ]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    let report = said.json();
+    let rules: BTreeSet<&str> = report["templates"][0]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["rule"].as_str().unwrap())
+        .collect();
+    assert!(rules.contains("traps") && rules.contains("cross"), "{rules:?}");
+}
