@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use trajforge_schema::Price;
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -238,8 +239,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME", requires = "base_url")]
     pub(crate) key_variable: Option<String>,
     /// With --base-url: US dollars per million input and output tokens.
-    #[arg(long, value_name = "INPUT,OUTPUT", value_delimiter = ',', num_args = 2, requires = "base_url")]
-    pub(crate) price: Vec<f64>,
+    #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price, requires = "base_url")]
+    pub(crate) price: Option<Price>,
     /// Run models whose price is unknown.
     #[arg(long)]
     pub(crate) allow_unpriced: bool,
@@ -334,4 +335,14 @@ pub(crate) enum SplitChoice {
     Standard,
     /// Everything into train.
     AllTrain,
+}
+
+/// A price as people write it: `0.40,1.60`.
+fn price(text: &str) -> Result<Price, String> {
+    let wrong = || "write two numbers with a comma between them, such as 0.40,1.60".to_owned();
+    let (input, output) = text.split_once(',').ok_or_else(wrong)?;
+    let number =
+        |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite());
+    let (input, output) = number(input).zip(number(output)).ok_or_else(wrong)?;
+    Ok(Price { input, output, cached_input: None })
 }

@@ -1,6 +1,6 @@
 //! The command line without Docker: data on stdout, one clear error with a hint and an exit code on stderr.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod program;
 

@@ -1,6 +1,6 @@
 //! The whole way in real containers: runs, models over real HTTP, crashes, signals, datasets.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod program;
 
@@ -252,7 +252,7 @@ fn after_kill_9_nothing_that_was_finished_is_lost_or_done_twice() {
         let rollouts = said.json()["rollouts"].as_array().unwrap().clone();
         rollouts.iter().filter(|rollout| done(rollout)).map(|rollout| rollout["id"].to_string()).collect()
     };
-    assert!(within(Duration::from_secs(120), || finished(&program).len() >= 4), "the run did not get going");
+    assert!(within(Duration::from_mins(2), || finished(&program).len() >= 4), "the run did not get going");
     signal(&child, "-KILL");
     child.wait().unwrap();
     let before: BTreeSet<String> = finished(&program);
@@ -282,7 +282,7 @@ fn ctrl_c_stops_cleanly_and_leaves_no_container() {
     let program = Program::new();
     let mut child =
         start(&program, &["run", "--template", "testing", "--seeds", "0..40", "--out", "runs/stopped"]);
-    assert!(within(Duration::from_secs(60), || containers("stopped") > 0), "the run did not get going");
+    assert!(within(Duration::from_mins(1), || containers("stopped") > 0), "the run did not get going");
     signal(&child, "-INT");
     let code = child.wait().unwrap().code();
     assert_eq!(code, Some(130));
@@ -296,7 +296,7 @@ fn a_second_process_on_the_same_run_is_refused() {
     let program = Program::new();
     let mut child =
         start(&program, &["run", "--template", "testing", "--seeds", "0..40", "--out", "runs/twice"]);
-    assert!(within(Duration::from_secs(60), || containers("twice") > 0), "the run did not get going");
+    assert!(within(Duration::from_mins(1), || containers("twice") > 0), "the run did not get going");
     program.say(&["run", "--resume", "--out", "runs/twice"]).failed(3, "TF105");
     signal(&child, "-INT");
     child.wait().unwrap();

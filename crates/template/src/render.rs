@@ -144,6 +144,7 @@ impl<'a> Renderer<'a> {
             None => (start.line + error.line().unwrap_or(1) - 1, 0),
         };
         let culprit = range.and_then(|range| source.get(range)).unwrap_or_default();
+        let culprit = self.unknown_name(culprit).unwrap_or(culprit);
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         let message = match error.kind() {
             ErrorKind::UndefinedError if !culprit.is_empty() => format!("`{culprit}` is undefined"),
@@ -161,14 +162,21 @@ impl<'a> Renderer<'a> {
         }
     }
 
+    /// The first name in a piece of template that nothing is bound to.
+    fn unknown_name<'t>(&self, piece: &'t str) -> Option<&'t str> {
+        const WORDS: [&str; 12] =
+            ["if", "else", "elif", "for", "in", "and", "or", "not", "is", "true", "false", "none"];
+        let names = piece.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let is_name = |name: &&str| name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        names.filter(is_name).find(|name| !WORDS.contains(name) && !self.values.contains_key(*name))
+    }
+
     fn known(&self, culprit: &str) -> String {
-        let word = culprit.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or(culprit);
-        match nearest(word, self.values.keys().map(String::as_str)) {
-            Some(name) if name != word => format!("did you mean `{name}`?"),
-            _ => {
-                let names: Vec<&str> = self.values.keys().map(String::as_str).collect();
-                format!("the parameters are {}", names.join(", "))
-            }
+        let word = self.unknown_name(culprit).unwrap_or(culprit);
+        let names = || self.values.keys().map(String::as_str);
+        match nearest(word, names()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the parameters are {}", names().collect::<Vec<_>>().join(", ")),
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use trajforge_pipeline::run::{PlanOrder, dry_run};
 use trajforge_pipeline::{RunOrder, RunReport, Selection, World, parse_seeds, run as run_all};
-use trajforge_schema::{Dialect, ModelEntry, Price, Provenance, RunName};
+use trajforge_schema::{Dialect, ModelEntry, Provenance, RunName};
 
 use crate::cli::{Global, Run};
 use crate::{output, progress, system};
@@ -57,10 +57,6 @@ fn place(order: &Run) -> anyhow::Result<(PathBuf, RunName)> {
 fn add_endpoint(world: &mut World, order: &Run) -> anyhow::Result<()> {
     let Some(base_url) = &order.base_url else { return Ok(()) };
     let [name] = order.models.as_slice() else { bail!("--base-url goes with exactly one --model") };
-    let price = match order.price.as_slice() {
-        [input, output] => Some(Price { input: *input, output: *output, cached_input: None }),
-        _ => None,
-    };
     world.catalog.add(ModelEntry {
         name: name.clone(),
         base_url: base_url.clone(),
@@ -70,7 +66,7 @@ fn add_endpoint(world: &mut World, order: &Run) -> anyhow::Result<()> {
         context_tokens: 128_000,
         output_tokens: 8_192,
         request_seconds: 300,
-        price,
+        price: order.price,
         parameters: serde_json::Map::new(),
         provenance: Provenance::Model,
     });

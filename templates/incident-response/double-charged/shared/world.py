@@ -66,7 +66,7 @@ def price_lists(design):
 # ---------------------------------------------------------------- operations
 
 
-def make_operations(rng, start, days, per_day, currencies, design, biggest=8, odd_share=0.07, first_seq=1, latest=14):
+def make_operations(rng, start, days, per_day, currencies, design, biggest=8, odd_share=0.07, first_seq=1, latest=14, busy=((2, 13), (2, 13))):
     """Operations that fall due in the days from `start` (seconds) on, in order of arrival."""
     lists = price_lists(design)
     ids = set()
@@ -101,8 +101,10 @@ def make_operations(rng, start, days, per_day, currencies, design, biggest=8, od
         left = per_day + rng.randrange(-6, 7)
         groups = int(left * 0.62)
         times = rng.sample(range(-36, latest), 36 + latest)
-        busy = [time for time in times if time >= 2]
-        times = [time for time in times if time not in busy[:2]] + busy[:2]
+        for low, high in busy:  # a group in each of these
+            time = next(time for time in times if low <= time <= high)
+            times.remove(time)
+            times.append(time)
         while groups > 0:
             size = min(rng.randrange(3, biggest + 1), left)
             due = midnight + DAY + times.pop() * 300

@@ -177,7 +177,7 @@ def make(name, sunday, days, per_day, biggest, odd_share=0.1):
     rng = random.Random(f"{P['hidden_seed']}-{name}")
     start = sunday - 2 * DAY + RUN_AT
     currencies = ["EUR", "JPY", "KWD", "GBP"]
-    return start, world.make_operations(rng, start, days, per_day, currencies, P["design"], biggest, odd_share, latest=30)
+    return start, world.make_operations(rng, start, days, per_day, currencies, P["design"], biggest, odd_share, latest=30, busy=((6, 15), (18, 27)))
 
 
 def less(op, minor):
@@ -220,9 +220,9 @@ def second_ledger():
     site = Site(operations, mark, plans)
     size = ("--page-size", "5")
     site.run(sunday + 25 * 60, *size)
-    site.run_two(sunday + 85 * 60, 3, *size)
+    site.run(sunday + 85 * 60, *size)
     end = sunday + DAY + RUN_AT
-    site.run(end, *size)
+    site.run_two(end, 15, *size)
     before = len(site.bank.requests)
     site.judge(end, declined)
     site.run(end, *size)
