@@ -1,6 +1,6 @@
 //! The program under test: started as a user would start it, in a folder of its own.
 
-#![expect(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

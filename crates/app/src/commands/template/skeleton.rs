@@ -13,7 +13,17 @@ use crate::cli::Global;
 use crate::output;
 
 /// The files of the small template: path below its folder, and text.
-const FILES: [(&str, &str); 0] = [];
+const FILES: [(&str, &str); 9] = [
+    ("files/docs/hours.md", include_str!("../../../assets/skeleton/files/docs/hours.md")),
+    ("files/hours.py.j2", include_str!("../../../assets/skeleton/files/hours.py.j2")),
+    ("shared/sheet.py", include_str!("../../../assets/skeleton/shared/sheet.py")),
+    ("solution/steps.yaml", include_str!("../../../assets/skeleton/solution/steps.yaml")),
+    ("template.yaml", include_str!("../../../assets/skeleton/template.yaml")),
+    ("traps/as_it_is.yaml", include_str!("../../../assets/skeleton/traps/as_it_is.yaml")),
+    ("traps/by_hand.yaml", include_str!("../../../assets/skeleton/traps/by_hand.yaml")),
+    ("traps/sheet_changed.yaml", include_str!("../../../assets/skeleton/traps/sheet_changed.yaml")),
+    ("verify/checks.py", include_str!("../../../assets/skeleton/verify/checks.py")),
+];
 
 pub(super) fn begin(global: &Global, id: &str, root: &Path) -> anyhow::Result<ExitCode> {
     let id: TemplateId = id.parse().map_err(|error| Error::from(template::Error::Id(error)))?;
