@@ -36,19 +36,22 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
         uid: hello.uid,
         gid: hello.gid,
     })?;
-    let secret = format!("{SECRET_FOLDER}/bin:");
+    // Nothing of the check's own environment goes on to the agent's code but where programs are.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = path
+        .to_string_lossy()
+        .replace(&format!("{SECRET_FOLDER}/bin:"), "");
     let mut command = Command::new(program);
-    for (name, value) in std::env::vars_os() {
-        if name == "PATH" {
-            let path = value.to_string_lossy().replace(&secret, "");
-            command.env(name, path);
-        }
-    }
-    command.args(arguments).envs([
-        ("HOME", &hello.home),
-        ("USER", &hello.user),
-        ("LOGNAME", &hello.user),
-    ]);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("LANG", "C.UTF-8"), ("TERM", "dumb")])
+        .envs([
+            ("HOME", &hello.home),
+            ("USER", &hello.user),
+            ("LOGNAME", &hello.user),
+        ])
+        .envs(&hello.variables);
     Err(command.exec())
 }
 
