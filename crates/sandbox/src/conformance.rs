@@ -70,6 +70,7 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     let sandbox = fresh(sandboxes, spec).await;
     isolation::the_agent_has_no_power(&*sandbox).await;
     isolation::secrets_are_out_of_reach(&*sandbox).await;
+    isolation::checks_are_not_observed(&*sandbox).await;
     isolation::file_operations_have_the_agents_rights(&*sandbox).await;
     isolation::a_pipe_or_device_does_not_block(&*sandbox).await;
     isolation::as_agent_lends_no_power(&*sandbox).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use trajforge_shim::protocol::{self, Command, Identity};
+use trajforge_shim::protocol::{self, Command, Identity, Meanwhile};
 
 /// A program to be run, apart from the shell sessions.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Exec {
     pub cwd: Option<String>,
     /// Added to the environment.
     pub variables: BTreeMap<String, String>,
+    /// What the agent's processes do in the meantime.
+    pub meanwhile: Meanwhile,
     /// Until it is interrupted, then terminated, then killed, with everything in its session.
     pub timeout: Duration,
     /// Standard input; `/dev/null` when empty.
@@ -41,16 +43,26 @@ impl Exec {
             identity: Identity::Agent,
             cwd: None,
             variables: BTreeMap::new(),
+            meanwhile: Meanwhile::Running,
             timeout: Duration::from_mins(1),
             stdin: Vec::new(),
             output_bytes: None,
         }
     }
 
-    /// The same, as root: for checks and milestones. `as-agent CMD...` is then on the PATH.
+    /// The same, as root: for checks and milestones. `as-agent CMD...` is then on the PATH, and a script is not among
+    /// the arguments that others can see.
     #[must_use]
     pub fn as_root(mut self) -> Self {
         self.identity = Identity::Root;
+        self
+    }
+
+    /// The same, while the agent's processes stand still (services go on): for checks that the agent must not see at
+    /// work, since the arguments of every process are public inside a container.
+    #[must_use]
+    pub fn unobserved(mut self) -> Self {
+        self.meanwhile = Meanwhile::Stopped;
         self
     }
 

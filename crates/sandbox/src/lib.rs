@@ -26,5 +26,5 @@ pub use sandbox::{Sandbox, SandboxExt, Sandboxes};
 pub use spec::{Network, SandboxSpec, UnknownUser, User};
 pub use trajforge_shim::protocol;
 pub use trajforge_shim::protocol::{
-    Command, Counted, Identity, Owner, Packed, Started, Stopped, Unpacked, Usage,
+    Command, Counted, Identity, Meanwhile, Owner, Packed, Started, Stopped, Unpacked, Usage,
 };

@@ -73,6 +73,7 @@ pub trait SandboxExt: Sandbox {
             identity: exec.identity,
             cwd: exec.cwd,
             variables: exec.variables,
+            meanwhile: exec.meanwhile,
             timeout_ms: milliseconds(exec.timeout),
             output_bytes: exec.output_bytes.unwrap_or(self.spec().output_bytes),
         });

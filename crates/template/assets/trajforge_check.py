@@ -66,26 +66,21 @@ def require(condition, message):
 
 
 def run_agent(command, timeout=30, input=None, cwd=None, env=None):
-    """Runs the agent's code as the agent's user; a string goes through bash. Never raises for what that code does."""
+    """Runs the agent's code as the agent's user, with the task's variables and those of env and no others.
+
+    A string goes through bash. Never raises for what that code does.
+    """
     if isinstance(command, str):
         command = ["bash", "-c", command]
-    clean = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/home/agent",
-        "USER": "agent",
-        "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }
-    clean.update(env or {})
+    variables = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **(env or {})}
+    assignments = [f"{name}={value}" for name, value in variables.items()]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
-            [AS_AGENT, *map(str, command)],
+            [AS_AGENT, *assignments, *map(str, command)],
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
             stdout=out,
             stderr=err,
             cwd=str(cwd or WORKSPACE),
-            env=clean,
             start_new_session=True,
         )
         try:

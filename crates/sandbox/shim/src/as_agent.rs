@@ -1,4 +1,4 @@
-//! `as-agent CMD...`: how a hidden check, which runs as root, runs the agent's code without lending it root's power.
+//! `as-agent [NAME=VALUE...] CMD...`: how a hidden check, which runs as root, runs the agent's code without lending it root's power.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,9 +25,14 @@ pub(crate) fn run(arguments: Vec<OsString>) -> io::Error {
 }
 
 fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
+    let mut variables = Vec::new();
+    while let Some(pair) = arguments.next_if(|argument| argument.as_encoded_bytes().contains(&b'=')) {
+        let pair = pair.to_string_lossy().into_owned();
+        variables.extend(pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     let Some(program) = arguments.next() else {
-        return Err(io::Error::other("usage: as-agent COMMAND [ARGUMENT...]"));
+        return Err(io::Error::other("usage: as-agent [NAME=VALUE...] COMMAND [ARGUMENT...]"));
     };
     let hello: Hello = serde_json::from_slice(&fs::read(record())?)?;
     close_the_rest()?;
@@ -35,15 +40,17 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
     become_user(User::Plain { uid: hello.uid, gid: hello.gid })?;
     // A folder that the agent may not enter, such as the checks' own, is no place for its code.
     std::env::set_current_dir(here).or_else(|_| std::env::set_current_dir(&hello.workspace))?;
-    let secret = format!("{SECRET_FOLDER}/bin:");
+    // Nothing of the check's own environment goes on to the agent's code but where programs are.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = path.to_string_lossy().replace(&format!("{SECRET_FOLDER}/bin:"), "");
     let mut command = Command::new(program);
-    for (name, value) in std::env::vars_os() {
-        if name == "PATH" {
-            let path = value.to_string_lossy().replace(&secret, "");
-            command.env(name, path);
-        }
-    }
-    command.args(arguments).envs([("HOME", &hello.home), ("USER", &hello.user), ("LOGNAME", &hello.user)]);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("LANG", "C.UTF-8"), ("TERM", "dumb")])
+        .envs([("HOME", &hello.home), ("USER", &hello.user), ("LOGNAME", &hello.user)])
+        .envs(&hello.variables)
+        .envs(variables);
     Err(command.exec())
 }
 

@@ -1,21 +1,23 @@
 //! One program from start to end: its input fed, its output bounded, its time limited.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
-use trajforge_shim::protocol::{Command, Exec, Identity, Problem, Ran};
+use trajforge_shim::protocol::{Command, Exec, Identity, Meanwhile, Problem, Ran, SECRET_FOLDER};
 
 use crate::capture::Capture;
 use crate::children::Exit;
 use crate::outlet::failed_to;
-use crate::process::signal_session;
+use crate::process::{Standstill, signal_session};
 use crate::spawn::Launch;
 use crate::world::World;
 
@@ -28,10 +30,15 @@ const BUFFER: usize = 64 << 10;
 /// Runs a program; the bytes are its output.
 pub(crate) fn run(world: &World, exec: &Exec, stdin: &[u8]) -> Result<(Ran, Vec<u8>), Problem> {
     let started = Instant::now();
+    let script = Script::of(exec).map_err(|error| failed_to("lay down a script", &error))?;
+    let _standstill = match exec.meanwhile {
+        Meanwhile::Running => None,
+        Meanwhile::Stopped => Some(Standstill::of(world.agent().0, &world.services.sessions())),
+    };
     let (out, child_out) = output_pipe()?;
     let (input, child_in) = input_pipe(stdin)?;
     let launch = Launch {
-        argv: argv(world, &exec.command),
+        argv: argv(world, exec, script.as_ref()),
         cwd: exec.cwd.clone().map_or_else(|| world.workspace(), PathBuf::from),
         variables: world.variables(exec.identity, &exec.variables),
         user: world.user(exec.identity),
@@ -214,13 +221,36 @@ pub(crate) fn stdio(pipe: &OwnedFd) -> Result<Stdio, Problem> {
     Ok(Stdio::from(copy))
 }
 
-fn argv(world: &World, command: &Command) -> Vec<std::ffi::OsString> {
-    match command {
-        Command::Argv(argv) => argv.iter().map(Into::into).collect(),
-        Command::Bash(script) => {
-            let shell = world.bash.as_deref().unwrap_or("/bin/sh");
-            vec![shell.into(), "-c".into(), script.into()]
-        }
+fn argv(world: &World, exec: &Exec, laid_down: Option<&Script>) -> Vec<std::ffi::OsString> {
+    let shell = world.bash.as_deref().unwrap_or("/bin/sh");
+    match (&exec.command, laid_down) {
+        (Command::Argv(argv), _) => argv.iter().map(Into::into).collect(),
+        (Command::Bash(_), Some(script)) => vec![shell.into(), script.path.clone().into()],
+        (Command::Bash(script), None) => vec![shell.into(), "-c".into(), script.into()],
+    }
+}
+
+/// A script of root's, in a file that only root can read: arguments could be read by everybody.
+struct Script {
+    path: PathBuf,
+}
+
+impl Script {
+    fn of(exec: &Exec) -> io::Result<Option<Self>> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let (Identity::Root, Command::Bash(script)) = (exec.identity, &exec.command) else {
+            return Ok(None);
+        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = PathBuf::from(format!("{SECRET_FOLDER}/script-{number}"));
+        fs::write(&path, script)?;
+        Ok(Some(Self { path }))
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -254,6 +284,7 @@ pub(crate) fn script(script: &str, identity: Identity, timeout_ms: u64) -> Exec 
         identity,
         cwd: None,
         variables: std::collections::BTreeMap::new(),
+        meanwhile: Meanwhile::Running,
         timeout_ms,
         output_bytes: 4096,
     }

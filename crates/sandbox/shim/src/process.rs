@@ -14,6 +14,7 @@ pub(crate) struct Process {
     /// In clock ticks since the machine started.
     started: u64,
     is_zombie: bool,
+    is_stopped: bool,
 }
 
 /// Every process of the container but the shim.
@@ -38,6 +39,7 @@ fn look(pid: i32) -> Option<Process> {
     Some(Process {
         pid,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        is_stopped: matches!(*fields.first()?, "T"),
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
@@ -87,6 +89,49 @@ pub(crate) fn signal_commands(shell: i32, since: u64, signal: Signal) {
             send(process.pid, signal);
         }
     }
+}
+
+/// The agent's processes, stopped until this is dropped.
+pub(crate) struct Standstill {
+    stopped: Vec<i32>,
+}
+
+impl Standstill {
+    /// Stops what a user runs outside some sessions, until a look finds nothing of it that still runs.
+    pub(crate) fn of(uid: u32, spared: &HashSet<i32>) -> Self {
+        let mut stopped = HashSet::new();
+        for _ in 0..50 {
+            let running: Vec<i32> = all()
+                .into_iter()
+                .filter(|process| {
+                    !process.is_zombie && !process.is_stopped && !spared.contains(&process.session)
+                })
+                .map(|process| process.pid)
+                .filter(|pid| !stopped.contains(pid) && is_owned_by(*pid, uid))
+                .collect();
+            if running.is_empty() {
+                break;
+            }
+            for pid in &running {
+                send(*pid, Signal::STOP);
+            }
+            stopped.extend(running);
+        }
+        Self { stopped: stopped.into_iter().collect() }
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        for pid in &self.stopped {
+            send(*pid, Signal::CONT);
+        }
+    }
+}
+
+fn is_owned_by(pid: i32, uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|metadata| metadata.uid() == uid)
 }
 
 /// Kills everything outside some sessions, until a look finds nothing more. Says how many were killed.

@@ -99,10 +99,23 @@ pub struct Exec {
     pub cwd: Option<String>,
     /// Added to the environment.
     pub variables: BTreeMap<String, String>,
+    /// What the agent's processes do in the meantime.
+    pub meanwhile: Meanwhile,
     /// Milliseconds until it is interrupted.
     pub timeout_ms: u64,
     /// Bytes of output that are kept: half from the beginning, half from the end.
     pub output_bytes: u64,
+}
+
+/// What the agent's processes do while a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meanwhile {
+    /// They go on.
+    #[default]
+    Running,
+    /// They stand still, services excepted, so that they can't look on: the arguments of every process are public.
+    Stopped,
 }
 
 /// How a program is named.

@@ -60,6 +60,21 @@ pub(super) async fn secrets_are_out_of_reach(sandbox: &dyn Sandbox) {
     }
 }
 
+pub(super) async fn checks_are_not_observed(sandbox: &dyn Sandbox) {
+    let spy = "(while :; do cat /proc/[0-9]*/cmdline; done > /tmp/seen 2>/dev/null) & echo $! > /tmp/spy; sleep 0.2";
+    sh(sandbox, spy).await;
+    // The script itself is in no argument; what it starts is seen by nobody, since the agent stands still.
+    let check = "echo hidden-script > /dev/null; sleep 0.2; env hidden_argument=1 sleep 0.2";
+    let ran = sandbox.exec(Exec::bash(check).as_root().unobserved()).await.expect("it answers");
+    assert_eq!(ran.exit_code, 0, "{:?}", ran.output.text());
+    let seen = sh(
+        sandbox,
+        "sleep 0.2; kill -9 $(cat /tmp/spy); tr '\\0' ' ' < /tmp/seen | grep -aoE 'sleep|hidden' | sort -u",
+    )
+    .await;
+    assert_eq!(seen, "sleep\n", "the agent has seen a check at work, or nothing at all");
+}
+
 pub(super) async fn file_operations_have_the_agents_rights(sandbox: &dyn Sandbox) {
     for path in ["/etc/shadow", "/proc/1/environ"] {
         let read = sandbox.read("main", path, None, None).await.expect("it answers");

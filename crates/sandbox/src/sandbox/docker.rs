@@ -9,12 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker as Client;
 use bollard::container::LogOutput;
+use bollard::errors::Error as ClientError;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use trajforge_shim::protocol::{
     Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Unpack, Unpacked, VERSION,
@@ -218,10 +220,14 @@ impl Sandboxes for Docker {
         // A task of its own: whoever stops waiting for it does not leave a container behind that nobody knows.
         let (maker, spec) = (Arc::clone(&self.maker), spec.clone());
         let rollout = spec.rollout.to_string();
-        let making = self.maker.removals.work.spawn(async move { maker.make(&spec).await });
+        let (done, making) = oneshot::channel();
+        self.maker.removals.work.spawn(async move {
+            // If nobody waits any more the sandbox is dropped right here, before this task counts as done.
+            let _ = done.send(maker.make(&spec).await);
+        });
         match making.await {
             Ok(made) => Ok(Box::new(made?)),
-            Err(error) => Err(Error::Lost { sandbox: rollout, reason: error.to_string() }),
+            Err(_) => Err(Error::Lost { sandbox: rollout, reason: "it was never made".to_owned() }),
         }
     }
 
@@ -307,9 +313,17 @@ impl Removals {
 async fn gone(client: Client, id: String) {
     let options = WaitContainerOptionsBuilder::default().condition("removed").build();
     let mut ending = client.wait_container(&id, Some(options));
-    // How it ended doesn't matter, nor that it is gone already.
-    let ended = async { while let Some(Ok(_)) = ending.next().await {} };
-    if tokio::time::timeout(REMOVAL, ended).await.is_ok() {
+    let ended = async {
+        loop {
+            match ending.next().await {
+                Some(Ok(_)) => {}
+                // With which code it ended doesn't matter, nor that it was gone already.
+                None | Some(Err(ClientError::DockerContainerWaitError { .. })) => return true,
+                Some(Err(error)) => return status(&error) == Some(404),
+            }
+        }
+    };
+    if tokio::time::timeout(REMOVAL, ended).await == Ok(true) {
         return;
     }
     remove(client, id).await;
