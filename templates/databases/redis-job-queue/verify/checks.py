@@ -223,7 +223,7 @@ def replay():
         for step in range(300):
             lab.pass_time(rng.choice([0.013, 0.4, 1.7]))
             rng.choices([action for _, action in actions], weights)[0]()
-            if step % 12 == 11:
+            if step % 20 == 19:
                 lab.audit()
         lab.audit()
 

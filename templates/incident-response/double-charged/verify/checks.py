@@ -128,7 +128,7 @@ class Site:
         other = []
         waiter = threading.Thread(target=lambda: other.append(run_agent(second, cwd=self.work, timeout=30)))
         waiter.start()
-        waiter.join(4)
+        waiter.join(10)
         bank.release.set()
         first.join()
         waiter.join()
