@@ -1,5 +1,4 @@
-//! The record of a rollout: journals that survive a crash, the folder of a run, and what a record looks like
-//! outside.
+//! The record of a rollout: its journal, the folder of its run, and what it looks like outside.
 //!
 //! Everything is synchronous; nothing here reads a clock.
 

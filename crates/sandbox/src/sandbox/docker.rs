@@ -129,7 +129,8 @@ impl Maker {
         }
     }
 
-    fn container(&self, spec: &SandboxSpec) -> ContainerCreateBody {
+    /// What the engine is asked for.
+    pub(crate) fn container(&self, spec: &SandboxSpec) -> ContainerCreateBody {
         let labels = [
             (RUN_LABEL, spec.run.as_str()),
             (ROLLOUT_LABEL, spec.rollout.as_str()),
