@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use trajforge_pipeline::{Events, Folders, World};
+use trajforge_pipeline::{Events, Home, World};
 use trajforge_sandbox::{Docker, SandboxSpec};
 use trajforge_schema::{Clock, RolloutSpec, Seed, Task, Timestamp};
 
@@ -27,7 +27,7 @@ pub(super) struct Bed {
     pub(super) folder: PathBuf,
     /// Where all of this is.
     pub(super) place: Place,
-    folders: Folders,
+    home: Home,
 }
 
 /// Where and when something was measured.
@@ -64,30 +64,31 @@ impl Bed {
     pub(super) async fn open(root: &Path) -> anyhow::Result<Self> {
         let folder = root.join("target/bench");
         std::fs::create_dir_all(&folder)?;
-        let folders = Folders {
+        let home = Home {
             templates: vec![root.join("bench/templates")],
             images: root.join("images"),
             models: root.join("models"),
             cache: folder.join("cache"),
+            engine: None,
         };
-        let world = world(&folders, Arc::new(|_| {})).await?;
+        let world = world(&home, Arc::new(|_| {})).await?;
         let task = world.library()?.template(TEMPLATE)?.make(Seed(0))?;
         let images = world.images(&BTreeSet::from([task.environment.image.clone()])).await?;
         let image = images.get(&task.environment.image).context("the image was not made")?;
-        let docker = Docker::connect(None, &folders.cache).await?;
+        let docker = Docker::connect(None, &home.cache).await?;
         let spec = spec(&task, image)?;
         let place = place(root, &docker).await?;
-        Ok(Self { docker, spec, steps: task.solution.len(), folder, place, folders })
+        Ok(Self { docker, spec, steps: task.solution.len(), folder, place, home })
     }
 
     /// A world of its own, which tells its events.
     pub(super) async fn world(&self, events: Events) -> anyhow::Result<World> {
-        world(&self.folders, events).await
+        world(&self.home, events).await
     }
 }
 
-async fn world(folders: &Folders, events: Events) -> anyhow::Result<World> {
-    Ok(World::open(folders.clone(), |_| None, Arc::new(WallClock), events).await?)
+async fn world(home: &Home, events: Events) -> anyhow::Result<World> {
+    Ok(World::open(home.clone(), |_| None, Arc::new(WallClock), events).await?)
 }
 
 fn spec(task: &Task, image: &str) -> anyhow::Result<SandboxSpec> {
