@@ -297,7 +297,7 @@ fn inside(files: &Files, place: &str) -> Vec<Line> {
         match relative.split_once('/') {
             Some((folder, _)) => drop(folders.insert(folder.to_owned())),
             None => {
-                lines.push(Line { name: relative.to_owned(), kind: LineKind::File(content.len() as u64) })
+                lines.push(Line { name: relative.to_owned(), kind: LineKind::File(content.len() as u64) });
             }
         }
     }
