@@ -72,8 +72,10 @@ pub(super) fn decisions(tree: &Tree) -> Vec<Finding> {
     let Some(index) = tree.text(DECISIONS) else {
         return vec![Finding::new(DECISIONS, 1, rule, "there is no index of decisions")];
     };
-    let pages: BTreeSet<&str> =
-        tree.below("docs/decisions/").filter(|path| path.ends_with(".md") && *path != "README.md").collect();
+    let pages: BTreeSet<&str> = tree
+        .below("docs/decisions/")
+        .filter(|path| path.strip_suffix(".md").is_some_and(|name| name != "README"))
+        .collect();
     let linked: BTreeSet<&str> = index
         .split("](")
         .skip(1)

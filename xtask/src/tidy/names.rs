@@ -1,9 +1,6 @@
 //! Who may name whom.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::Finding;
 use super::tree::Tree;
@@ -49,7 +46,7 @@ struct Cargo {
     #[serde(default)]
     package: Package,
     #[serde(default)]
-    dependencies: BTreeMap<String, IgnoredAny>,
+    dependencies: toml::Table,
 }
 
 #[derive(Debug, Default, Deserialize)]

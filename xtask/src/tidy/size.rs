@@ -98,7 +98,7 @@ impl<'ast> Visit<'ast> for Finder {
             _ => None,
         };
         self.inside(of.unwrap_or_else(|| "impl".to_owned()), |finder| {
-            syn::visit::visit_item_impl(finder, item)
+            syn::visit::visit_item_impl(finder, item);
         });
     }
 

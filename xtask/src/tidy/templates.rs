@@ -17,7 +17,7 @@ pub(super) fn complete(tree: &Tree) -> Vec<Finding> {
             findings.push(Finding::new(&path, 1, rule, "there is no solution/steps.yaml"));
         }
         let traps = format!("templates/{folder}/traps/");
-        let traps = tree.below(&traps).filter(|name| name.ends_with(".yaml")).count();
+        let traps = tree.below(&traps).filter(|name| name.strip_suffix(".yaml").is_some()).count();
         if traps < TRAPS {
             let what = format!("{traps} traps, at least {TRAPS} are needed");
             findings.push(Finding::new(&path, 1, rule, what));
