@@ -295,7 +295,6 @@ def behaviour():
     requests = len(site.bank.requests)
     site.run(second)
     require(len(site.bank.requests) == requests, "a second run to the same moment asked for money again")
-    status(site.work, site.ledger, {"mark": world.iso(second), "captured": 55, "declined": 2})
     rows = report(site.work, site.ledger, world.run_name(second, "late"))
     standing = site.bank.standing()
     for op in operations:
