@@ -41,7 +41,8 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
     world.sandboxes.drain().await;
     let report = report?;
     print_report(global, &report, started.elapsed().as_secs_f64())?;
-    Ok(if report.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let well = report.complete && report.counts.error == 0;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The run's folder and name: each follows from the other where only one is given.

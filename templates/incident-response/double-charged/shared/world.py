@@ -118,7 +118,7 @@ def make_operations(rng, start, days, per_day, currencies, design, biggest=8, od
     operations = [op for op in operations if start <= op["due"] < start + days * DAY]
     # Customers who buy the same thing twice in a night, as they are entitled to.
     opened = [op for op in operations if op["status"] == "open"]
-    for first in rng.sample(opened, max(6, len(opened) // 30)):
+    for first in rng.sample(opened, max(8, len(opened) // 25)):
         rivals = [op for op in opened if op is not first and abs(op["due"] - first["due"]) < 6 * 3600]
         if rivals:
             second = rng.choice(rivals)

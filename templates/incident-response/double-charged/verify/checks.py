@@ -189,9 +189,11 @@ def plan_nights(name, operations, timeouts, shorts):
     plans, declined = {}, set()
     opened = [op for op in operations if op["status"] == "open"]
     for place, op in enumerate(opened):
-        draw = rng.random() if place > 2 else 1
+        draw = rng.random()
         if place < 3:  # the least that a capture can be short by
             plans[op["id"]] = [("short", less(op, 1))]
+        elif place < 6:
+            plans[op["id"]] = [("timeout", True)]
         elif draw < 0.03:
             plans[op["id"]] = [("decline",)]
             declined.add(op["id"])
