@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-const HEAD: &str = "# Results\n\nWritten by `cargo xtask bench NAME --record`: each section is one run, whole. Figures of different sections were \
-                    taken\non different days; only those within one section may be compared.\n";
+const HEAD: &str = "# Results\n\nWritten by `cargo xtask bench NAME --record`: each section is one run, whole. Only figures \
+                    of one section may be\ncompared with each other.\n";
 
 /// Puts a section in the place of the one of that name, or at the end.
 pub(super) fn record(root: &Path, name: &str, body: &str) -> anyhow::Result<()> {
