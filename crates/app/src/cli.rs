@@ -31,7 +31,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// The folder that holds templates/, images/ and models/; found from here or from the program where absent.
-    #[arg(long, global = true, env = "TRAJFORGE_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "TRAJFORGE_HOME", hide_env_values = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// One more root of templates, which wins over the ones before it.
     #[arg(long, global = true, value_name = "DIR")]

@@ -112,13 +112,19 @@ pub(super) async fn a_pipe_or_device_does_not_block(sandbox: &dyn Sandbox) {
 }
 
 pub(super) async fn as_agent_lends_no_power(sandbox: &dyn Sandbox) {
-    let script = "exec 7</etc/shadow; id -u; as-agent bash -c 'id -u; pwd; grep CapEff /proc/self/status; ls -l /proc/self/fd; \
+    let script = "exec 7</etc/shadow; id -u; as-agent KIND=odd bash -c 'id -u; pwd; echo $KIND$CHECK; grep CapEff /proc/self/status; ls -l /proc/self/fd; \
                   echo $PATH; cat /etc/shadow'";
-    let ran = sandbox.exec(Exec::bash(script).as_root().in_folder("/tmp")).await.expect("it answers");
+    let ran = sandbox
+        .exec(Exec::bash(script).as_root().in_folder("/tmp").with_variable("CHECK", "secret"))
+        .await
+        .expect("it answers");
     let text = ran.output.text();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[..3], ["0", "1000", sandbox.spec().workspace.as_str()], "{text}");
+    assert_eq!(lines[..4], ["0", "1000", "/tmp", "odd"], "{text}");
     assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
     assert!(!text.contains("-> /etc/shadow") && !text.contains(SECRET_FOLDER), "{text}");
     assert!(text.contains("Permission denied"), "{text}");
+    let elsewhere = Exec::bash("as-agent pwd").as_root().in_folder(SECRET_FOLDER);
+    let ran = sandbox.exec(elsewhere).await.expect("it answers");
+    assert_eq!(ran.output.text().trim(), sandbox.spec().workspace);
 }
