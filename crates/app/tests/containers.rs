@@ -292,6 +292,49 @@ fn ctrl_c_stops_cleanly_and_leaves_no_container() {
 }
 
 #[test]
+fn a_full_disk_stops_the_run_and_a_resume_finishes_it() {
+    let program = Program::new();
+    let disk = program.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount =
+        |arguments: &[&str]| Command::new("mount").args(arguments).arg(&disk).status().unwrap().success();
+    assert!(
+        mount(&["-t", "tmpfs", "-o", "size=200k", "tmpfs"]),
+        "this test needs the right to mount a small disk"
+    );
+    let run = disk.join("full").display().to_string();
+    let said = program.say(&["run", "--template", "testing", "--seeds", "0..40", "--out", &run]);
+    let resized = mount(&["-o", "remount,size=20m"]);
+    let resumed = program.say(&["run", "--resume", "--out", &run]);
+    let rollouts = program.rollouts(&run);
+    let unmounted = Command::new("umount").arg(&disk).status().unwrap().success();
+    assert!(resized && unmounted);
+    assert_eq!((said.code, said.err.contains("TF203")), (4, true), "{}", said.err);
+    resumed.well();
+    assert!(rollouts.iter().all(|rollout| rollout["outcome"] == "success"), "{rollouts:?}");
+    assert_eq!(containers("full"), 0);
+}
+
+#[test]
+fn a_missing_image_and_an_unwritable_folder_leave_nothing_behind() {
+    let program = Program::new();
+    let to = program.path("roots/testing");
+    fs::create_dir_all(&to).unwrap();
+    let from = Program::home().join("testdata/templates/testing/greeting");
+    assert!(Command::new("cp").arg("-r").arg(&from).arg(&to).status().unwrap().success());
+    let file = to.join("greeting/template.yaml");
+    let text = fs::read_to_string(&file).unwrap().replace("image: base", "image: nosuch");
+    fs::write(&file, text).unwrap();
+    let roots = program.path("roots").display().to_string();
+    let run = ["run", "--template", "testing", "--seeds", "0", "--out", "runs/x", "--templates", &roots];
+    program.say(&run).failed(4, "TF202");
+    assert!(!program.path("runs").exists());
+    program
+        .say(&["run", "--template", "testing", "--seeds", "0", "--out", "/proc/nowhere"])
+        .failed(4, "TF204");
+}
+
+#[test]
 fn a_second_process_on_the_same_run_is_refused() {
     let program = Program::new();
     let mut child =

@@ -175,6 +175,7 @@ impl Error {
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
             | Self::Seeds { .. } => Code::Tf107,
+            Self::Scheduler(error) if error.is_disk_full() => Code::Tf203,
             Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
             Self::Dataset(Dataset::Io { source, .. }) => of_io(source),
             Self::Trajectory(_) | Self::Scheduler(_) | Self::Dataset(_) => Code::Tf106,
@@ -189,6 +190,14 @@ impl Error {
 
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
+        let of_place = || match self.code() {
+            Code::Tf204 => Some("choose another folder with --out, or mend its permissions".to_owned()),
+            _ => None,
+        };
+        self.own_hint().or_else(of_place)
+    }
+
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Template(error) => error.hint(),
             Self::Scheduler(error) => error.hint().map(str::to_owned),

@@ -82,8 +82,15 @@ pub(crate) struct Running<'a> {
 /// Plans a run, or goes on with one, and works on it until nothing is left or the token is cancelled.
 pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) -> Result<RunReport, Error> {
     let library = world.library()?;
+    let plan = match &order.plan {
+        Some(plan) => run_plan(world, order, plan, &library)?,
+        None => RunStore::open(&order.folder)?.plan().clone(),
+    };
+    // What can't be had is found out before anything is written.
+    let images = images(world, &library, &plan, cancel).await?;
+    let models = models(world, &plan)?;
     let store = match &order.plan {
-        Some(plan) => create(world, order, plan, &library)?,
+        Some(_) => RunStore::create(&order.folder, plan)?,
         None => RunStore::open(&order.folder)?,
     };
     let lock = store.lock(&format!("process {}", std::process::id()))?;
@@ -93,8 +100,8 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     queue.reopen(&failed(&*queue).await?).await?;
 
     let running = Running {
-        images: images(world, &library, store.plan(), cancel).await?,
-        models: models(world, store.plan())?,
+        images,
+        models,
         retry: RetryPolicy::default(),
         max_tries: order.max_tries,
         cancel: cancel.child_token(),
@@ -129,16 +136,17 @@ pub fn dry_run(world: &World, plan: &PlanOrder) -> Result<Vec<Planned>, Error> {
     plan_rollouts(plan, &world.library()?)
 }
 
-fn create(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library) -> Result<RunStore, Error> {
-    let rollouts = plan_rollouts(plan, library)?.into_iter().map(|planned| planned.spec).collect();
-    let plan = RunPlan {
+fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library) -> Result<RunPlan, Error> {
+    if order.folder.symlink_metadata().is_ok() {
+        return Err(trajforge_trajectory::Error::RunExists { path: order.folder.clone() }.into());
+    }
+    Ok(RunPlan {
         wire_version: WIRE_VERSION,
         name: order.name.clone(),
         created: world.clock.now(),
         trajforge_version: env!("CARGO_PKG_VERSION").to_owned(),
-        rollouts,
-    };
-    Ok(RunStore::create(&order.folder, plan)?)
+        rollouts: plan_rollouts(plan, library)?.into_iter().map(|planned| planned.spec).collect(),
+    })
 }
 
 fn plan_rollouts(plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Error> {

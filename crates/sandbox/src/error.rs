@@ -125,7 +125,9 @@ impl Error {
                 "start Docker (`sudo systemctl start docker` or `sudo dockerd &`), make sure that this user may use it \
                  (`sudo usermod -aG docker $USER`, then log in again), or set DOCKER_HOST",
             ),
-            Self::ImageMissing { .. } => Some("run `trajforge image build`"),
+            Self::ImageMissing { .. } => Some(
+                "`trajforge image list` shows the recipes there are, `trajforge image build` makes their images",
+            ),
             Self::ImageBroken { .. } => {
                 Some("the recipe is images/NAME/Dockerfile; it needs a Debian mirror in reach")
             }

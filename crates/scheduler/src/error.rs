@@ -71,6 +71,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether there is no room left on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

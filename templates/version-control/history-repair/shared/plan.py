@@ -40,7 +40,7 @@ COMMON = {
     "faq12": ("Answer how a fault is reported", ""),
     "faq_n1": ("Answer whether files may be put together", ""),
     "faq_n2": ("Answer what happens to files", ""),
-    "decision": ("Record that nothing is guessed", ""),
+    "decision": ("Record a decision of the review", ""),
     "pub": ("Publish releases to the index", "Settings and a script; docs/publishing.md tells how."),
     "tok_b": ("Renew the settings of the index", "The old ones run out at the end of the month."),
     "tok_env": ("Take the index token from the environment", "The release job sets it."),
@@ -373,13 +373,15 @@ def lost_work(writer):
     stash = story.write([base], base.flags | {"wip1"}, f"WIP on main: {base.id[:7]} {base.subject}", who=2)
 
     if params["drop_evidence"] == "decision":
-        writer.put("decision", who=4)
+        writer.put("decision", extra=["dropped_" + params["dropped"]], who=4)
     else:
         writer.put("faq_n1", who=4)
     writer.put("fix_e", who=4)
     writer.put("faq_n2", who=4)
     story.refs["refs/remotes/origin/main"] = story.heads["main"]
-    story.facts.update(base=base, lost=[one, two, three, four, five], draft=draft)
+    lost = [one, two, three, four, five]
+    at = {"l3": 2, "l4": 3}[params["dropped"]]
+    story.facts.update(base=base, lost=lost, draft=draft, dropped=lost[at], kept=lost[:at] + lost[at + 1 :])
     story.facts["dangling"] = [draft, five, scrap2, stash]
 
 
