@@ -38,11 +38,11 @@ impl Program {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trajforge"));
         command
-            .args(arguments)
             .arg("--home")
             .arg(Self::home())
             .arg("--templates")
             .arg(Self::home().join("testdata/templates"))
+            .args(arguments)
             .current_dir(self.folder.path())
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG");
