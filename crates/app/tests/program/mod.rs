@@ -13,6 +13,13 @@ pub(crate) struct Program {
     pub(crate) folder: TempDir,
 }
 
+/// Containers of a run that are still there.
+pub(crate) fn containers(run: &str) -> usize {
+    let label = format!("label=trajforge.run={run}");
+    let output = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
 /// What came back.
 pub(crate) struct Said {
     pub(crate) code: i32,
