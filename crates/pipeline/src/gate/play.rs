@@ -148,31 +148,32 @@ fn bash(command: &str) -> OracleStep {
     OracleStep { reasoning: String::new(), action }
 }
 
-/// A command that searches everything the agent can read for telling lines of the checks and of the setup.
+/// A command that searches everything the agent can read for telling lines of the checks, and for what is left of
+/// the setup. What the setup's own files say may well stand in the workspace: making it is what they are for.
 fn search_for_hidden_text(task: &Task) -> String {
-    let visible: BTreeSet<&str> = task
-        .files
-        .iter()
-        .filter_map(|file| file.content.as_text())
-        .flat_map(str::lines)
-        .map(str::trim)
-        .collect();
-    let hidden = task.verification.files.iter().chain(&task.setup_files);
-    let lines = hidden.filter(|file| file.path != "params.json").filter_map(|file| file.content.as_text());
+    let texts = |files: &'_ [trajforge_schema::TaskFile]| -> BTreeSet<String> {
+        let lines = files.iter().filter_map(|file| file.content.as_text()).flat_map(str::lines);
+        lines.map(|line| line.trim().to_owned()).collect()
+    };
+    let visible = texts(&task.files);
+    let of_setup = texts(&task.setup_files);
+    let hidden = task.verification.files.iter().filter(|file| file.path != "params.json");
+    let lines = hidden.filter_map(|file| file.content.as_text());
     let mut telling: Vec<&str> = lines
         .flat_map(str::lines)
         .map(str::trim)
-        .filter(|line| line.len() >= 40 && !visible.contains(line))
+        .filter(|line| line.len() >= 40 && !visible.contains(*line) && !of_setup.contains(*line))
         .collect();
     telling.sort_by_key(|line| std::cmp::Reverse(line.len()));
     telling.truncate(TELLING_LINES);
     let patterns: Vec<String> =
         telling.iter().map(|line| format!("-e '{}'", line.replace('\'', r"'\''"))).collect();
+    let left = "ls -d /setup /verify /setup/* /verify/* 2>/dev/null | head -5 | grep .";
     if patterns.is_empty() {
-        return "false".to_owned();
+        return left.to_owned();
     }
     format!(
-        "grep -rsIlF {} --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev --exclude-dir=usr --exclude-dir=lib / | head -5 | grep .",
+        "{left} || grep -rsIlF {} --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev --exclude-dir=usr --exclude-dir=lib / | head -5 | grep .",
         patterns.join(" ")
     )
 }

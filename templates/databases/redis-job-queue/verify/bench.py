@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from trajforge_check import WORKSPACE, Failed, params, require
+from trajforge_check import AS_AGENT, WORKSPACE, Failed, params, require
 
 AGENT = 1000
 
@@ -135,7 +135,7 @@ class Server:
         options = ["--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "777", "--dir", self.folder / "data",
                    "--save", "", "--appendonly", "yes" if data else "no", "--databases", "4"]
         self.process = subprocess.Popen(
-            ["as-agent", "redis-server", *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [AS_AGENT, "redis-server", *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL, cwd="/",
         )
         self.client = self.connected()
@@ -231,25 +231,16 @@ def config(folder, settings):
     return path
 
 
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/home/agent",
-    "USER": "agent",
-    "LANG": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",
-}
-
-
 class Session:
     """The agent's `batch` command, line by line."""
 
     def __init__(self, url, settings_path):
-        command = ["as-agent", "python3", "-m", params()["package"], "--config", settings_path, "--redis", url, "batch"]
+        variables = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0"]
+        command = [AS_AGENT, *variables, "python3", "-m", params()["package"], "--config", settings_path, "--redis", url, "batch"]
         self.complaints = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, cwd=str(WORKSPACE),
-            env=ENVIRONMENT, start_new_session=True,
+            start_new_session=True,
         )
         self.rest = b""
 
