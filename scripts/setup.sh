@@ -44,6 +44,9 @@ if ! engine_answers; then
   say "starting the Docker engine"
   if [ -d /run/systemd/system ]; then as_root systemctl start docker || true
   else
+    # A pid file that a killed engine left keeps the next one from starting once its number is in use again.
+    pid_file=/var/run/docker.pid
+    if [ -f "$pid_file" ] && ! grep -aqs dockerd "/proc/$(cat "$pid_file")/cmdline"; then as_root rm -f "$pid_file" || true; fi
     log=${XDG_CACHE_HOME:-$HOME/.cache}/trajforge/dockerd.log
     mkdir -p "$(dirname "$log")"
     as_root sh -c 'setsid nohup dockerd >"$1" 2>&1 </dev/null &' sh "$log" || true
