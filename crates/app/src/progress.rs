@@ -43,6 +43,7 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
     let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
         Event::RunStarted { planned, finished } => {
+            *shown = Shown::default();
             bar.set_length(*planned);
             bar.set_position(*finished);
             bar.reset_eta();
