@@ -8,8 +8,8 @@ use trajforge_rollout::scaffold::{Nop, Oracle, Tools};
 use trajforge_rollout::{Attempt, Finished, Recorder, Rollout, Scaffold};
 use trajforge_scheduler::{Completion, Lease, Release, Released};
 use trajforge_schema::{
-    Boundary, Ending, Event, Failure, FailureCode, MicroDollars, Outcome, Record, RolloutSpec, Summary, Task,
-    Timestamp,
+    Boundary, Ending, Event, Failure, FailureCode, MicroDollars, Outcome, Record, RolloutId, RolloutSpec,
+    Summary, Task, Timestamp,
 };
 use trajforge_trajectory::JournalWriter;
 
@@ -67,18 +67,16 @@ impl<'a> Worker<'a> {
     /// Carries out one leased rollout and tells the queue what became of it.
     async fn settle(&self, lease: &Lease) -> Result<(), Error> {
         let (running, id) = (self.running, &lease.spec.id);
-        if let Some(read) = running.store.read(id)?
-            && let Some(summary) = read.trajectory.summary
-            && summary.outcome != Outcome::Error
-        {
-            // An earlier process recorded it whole and died before it could say so.
-            let steps = u32::try_from(read.trajectory.steps.len()).unwrap_or(u32::MAX);
-            return self.commit(lease, &Finished { summary, steps }).await;
-        }
-        if let Some(read) = running.store.read(id)?
-            && let Some(torn) = read.torn
-        {
-            running.world.tell(Event::TornTail { rollout: id.clone(), bytes: torn.bytes });
+        if let Some(read) = running.store.read(id)? {
+            if let Some(summary) = read.trajectory.summary.filter(|summary| summary.outcome != Outcome::Error)
+            {
+                // An earlier process recorded it whole and died before it could say so.
+                let steps = u32::try_from(read.trajectory.steps.len()).unwrap_or(u32::MAX);
+                return self.commit(lease, &Finished { summary, steps }).await;
+            }
+            if let Some(torn) = read.torn {
+                running.world.tell(Event::TornTail { rollout: id.clone(), bytes: torn.bytes });
+            }
         }
         running.world.tell(Event::RolloutStarted { rollout: id.clone() });
         let cancel = running.cancel.child_token();
@@ -189,12 +187,7 @@ impl<'a> Worker<'a> {
                 running.world.tell(Event::RolloutRetried { rollout: id, failure });
                 return Ok(());
             }
-            running.world.tell(Event::RolloutFinished {
-                rollout: id,
-                outcome: Outcome::Error,
-                cost: MicroDollars(0),
-                reward: 0.0,
-            });
+            self.tell_given_up(id);
             return Ok(());
         }
         if let Some(finished) = finished {
@@ -212,13 +205,14 @@ impl<'a> Worker<'a> {
         };
         running.queue.complete(lease, completion).await?;
         running.world.tell(Event::Warning { message: format!("{id}: {}", failure.message) });
-        running.world.tell(Event::RolloutFinished {
-            rollout: id,
-            outcome: Outcome::Error,
-            cost: MicroDollars(0),
-            reward: 0.0,
-        });
+        self.tell_given_up(id);
         Ok(())
+    }
+
+    /// Tells that a rollout is settled without a verdict.
+    fn tell_given_up(&self, rollout: RolloutId) {
+        let (outcome, cost) = (Outcome::Error, MicroDollars(0));
+        self.running.world.tell(Event::RolloutFinished { rollout, outcome, cost, reward: 0.0 });
     }
 
     /// Whether every other rollout would fail of the same.
