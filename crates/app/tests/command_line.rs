@@ -125,6 +125,13 @@ fn a_malformed_template_is_answered_with_file_line_column_and_a_hint() {
             "exactly one",
         ),
         ("solution/steps.yaml", "'!' if loud", "'!' if lowd", "steps.yaml:5", "did you mean `loud`?"),
+        (
+            "template.yaml",
+            "kind: guard, run: \"cmp notes.txt $WORKSPACE/notes.txt\"",
+            "kind: guard",
+            "template.yaml",
+            "no verify/checks.py",
+        ),
         ("traps/nobody.yaml", "fails: [greeting]", "fails: [greting]", "nobody.yaml", ""),
     ];
     for (file, right, wrong, place, hint) in cases {

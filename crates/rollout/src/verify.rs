@@ -1,7 +1,9 @@
 //! Verification: a fresh sandbox from the same image, only the declared folders carried over; it fails closed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
 use trajforge_sandbox::protocol::Owner;
 use trajforge_sandbox::{Exec, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{Boundary, Check, CheckResult, Failure, FailureCode};
@@ -13,6 +15,8 @@ use crate::rollout::Attempt;
 const VERIFY_FOLDER: &str = "/verify";
 /// Bytes of a check's output that are kept.
 const OUTPUT_BYTES: u64 = 4 << 10;
+/// Seconds that `checks.py` may take before and between its checks.
+const START_SECONDS: u64 = 30;
 
 /// What verification said, and how long it took.
 #[derive(Debug, Default)]
@@ -72,30 +76,97 @@ pub(crate) async fn judge(sandbox: &dyn Sandbox, attempt: &Attempt<'_>) -> Resul
                 .collect());
         }
     }
+    let workspace = task.environment.workspace.as_str();
     prepare::lay(sandbox, VERIFY_FOLDER, Owner::Secret, &task.verification.files).await?;
+    let mut together = named(sandbox, &task.verification.checks, workspace).await?;
     let mut results = Vec::new();
     for check in &task.verification.checks {
-        results.push(one(sandbox, check, &task.environment.workspace).await?);
+        let result = match &check.run {
+            Some(command) => one(sandbox, check, command, workspace).await?,
+            None => together.remove(&check.name).unwrap_or_else(|| not_run(check, "it was not run")),
+        };
+        results.push(result);
     }
     Ok(results)
 }
 
-async fn one(sandbox: &dyn Sandbox, check: &Check, workspace: &str) -> Result<CheckResult, Failure> {
-    let exec = Exec::bash(&check.run)
-        .as_root()
+/// A check that is a command of its own.
+async fn one(
+    sandbox: &dyn Sandbox,
+    check: &Check,
+    command: &str,
+    workspace: &str,
+) -> Result<CheckResult, Failure> {
+    let exec = hidden(Exec::bash(command), workspace).within(Duration::from_secs(check.timeout_seconds));
+    let ran = sandbox.exec(Exec { output_bytes: Some(OUTPUT_BYTES), ..exec }).await?;
+    let exit_code = (!ran.timed_out).then_some(ran.exit_code);
+    let report = Report { exit_code, output: ran.output.text(), seconds: ran.duration.as_secs_f64() };
+    Ok(report.of(check))
+}
+
+/// The checks that are functions of `checks.py`: one interpreter, which forks for each of them.
+async fn named(
+    sandbox: &dyn Sandbox,
+    checks: &[Check],
+    workspace: &str,
+) -> Result<BTreeMap<String, CheckResult>, Failure> {
+    let named: Vec<&Check> = checks.iter().filter(|check| check.run.is_none()).collect();
+    if named.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut argv = vec!["python3".to_owned(), "checks.py".to_owned(), "--each".to_owned()];
+    argv.extend(named.iter().map(|check| format!("{}={}", check.name, check.timeout_seconds)));
+    let seconds = named.iter().map(|check| check.timeout_seconds).sum::<u64>() + START_SECONDS;
+    let exec = hidden(Exec::argv(argv), workspace).within(Duration::from_secs(seconds));
+    let most = OUTPUT_BYTES * (2 + 8 * named.len() as u64);
+    let ran = sandbox.exec(Exec { output_bytes: Some(most), ..exec }).await?;
+    let said = ran.output.text();
+    let mut results = BTreeMap::new();
+    for line in said.lines() {
+        let Ok(Named { name, report }) = serde_json::from_str(line) else { continue };
+        if let Some(check) = named.iter().find(|check| check.name == name) {
+            results.insert(name, report.of(check));
+        }
+    }
+    for check in named {
+        results.entry(check.name.clone()).or_insert_with(|| not_run(check, &said));
+    }
+    Ok(results)
+}
+
+fn hidden(exec: Exec, workspace: &str) -> Exec {
+    exec.as_root()
         .in_folder(VERIFY_FOLDER)
         .with_variable("WORKSPACE", workspace)
         .with_variable("PYTHONDONTWRITEBYTECODE", "1")
-        .within(Duration::from_secs(check.timeout_seconds));
-    let ran = sandbox.exec(Exec { output_bytes: Some(OUTPUT_BYTES), ..exec }).await?;
-    let exit_code = (!ran.timed_out).then_some(ran.exit_code);
-    Ok(CheckResult {
-        name: check.name.clone(),
-        passed: exit_code == Some(0),
-        exit_code,
-        output: ran.output.text(),
-        seconds: ran.duration.as_secs_f64(),
-    })
+}
+
+/// How a check went.
+#[derive(Deserialize)]
+struct Report {
+    exit_code: Option<i32>,
+    output: String,
+    seconds: f64,
+}
+
+/// A line of `checks.py --each`.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl Report {
+    fn of(self, check: &Check) -> CheckResult {
+        CheckResult {
+            name: check.name.clone(),
+            passed: self.exit_code == Some(0),
+            exit_code: self.exit_code,
+            output: self.output,
+            seconds: self.seconds,
+        }
+    }
 }
 
 fn not_run(check: &Check, why: &str) -> CheckResult {

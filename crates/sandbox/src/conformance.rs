@@ -65,6 +65,7 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     exec::binary_output_arrives_exactly(&*sandbox).await;
     exec::a_timeout_reaches_grandchildren(&*sandbox).await;
     exec::a_slow_program_stalls_nobody(&*sandbox).await;
+    exec::a_program_that_closes_its_output_is_not_waited_for(&*sandbox).await;
     end(sandbox).await;
 
     let sandbox = fresh(sandboxes, spec).await;

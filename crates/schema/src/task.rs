@@ -188,8 +188,9 @@ pub struct Check {
     pub kind: CheckKind,
     /// Its share among the checks of its kind.
     pub weight: f64,
-    /// Run with `bash -c` as root, in `/verify`.
-    pub run: String,
+    /// Run with `bash -c` as root, in `/verify`; where absent, the function of the check's name in `checks.py` there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Seconds until it counts as failed.
     pub timeout_seconds: u64,
 }

@@ -16,19 +16,21 @@ The agent's code is never imported here: it is run as the agent's user, in a pro
 Exit codes: 0 passed, 1 failed, 3 the check itself is broken (an exception that is not Failed).
 """
 
-import dataclasses
 import json
 import os
 import pathlib
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORKSPACE = pathlib.Path(os.environ.get("WORKSPACE", "/workspace"))
 OUTPUT_LIMIT = 4_000_000
+# Characters of a check's own output that reach its record.
+REPORTED = 4_000
 # Found once, on the verifier's own PATH: the agent's code gets another one.
 AS_AGENT = shutil.which("as-agent") or "as-agent"
 
@@ -39,13 +41,11 @@ class Failed(Exception):
     """The agent's work does not hold."""
 
 
-@dataclasses.dataclass
 class Done:
     """A process of the agent's code that has ended: exit code (124 after a timeout), stdout, stderr."""
 
-    code: int
-    out: str
-    err: str
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
 
 
 def params():
@@ -102,9 +102,12 @@ def _text(stream):
     return stream.read(OUTPUT_LIMIT).decode("utf-8", "replace")
 
 
-def scratch(copy_workspace=False):
-    """A fresh folder that belongs to the agent's user; with copy_workspace, a copy of the workspace."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="check-"))
+def scratch(copy_workspace=False, in_memory=False):
+    """A fresh folder that belongs to the agent's user; with copy_workspace, a copy of the workspace.
+
+    With in_memory it has room for some 60 MB, commits of a database cost nothing there, and no file can be executed.
+    """
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="check-", dir="/dev/shm" if in_memory else None))
     if copy_workspace:
         target = folder / "workspace"
         shutil.copytree(WORKSPACE, target, symlinks=True, ignore_dangling_symlinks=True)
@@ -129,18 +132,54 @@ def read(path, limit=8_000_000):
 
 
 def main():
-    """Runs the check that the command line names, or all of them."""
-    names = sys.argv[1:] or list(_checks)
-    status = 0
-    for name in names:
-        try:
-            _checks[name]()
-            print(f"{name}: passed")
-        except Failed as failure:
-            print(f"{name}: {failure}")
-            status = max(status, 1)
-        except Exception:
-            traceback.print_exc(file=sys.stdout)
-            status = 3
+    """Runs the checks that the command line names, or all of them; with --each, as trajforge asks for them."""
+    if sys.argv[1:2] == ["--each"]:
+        for name, _, seconds in (argument.partition("=") for argument in sys.argv[2:]):
+            print(json.dumps({"name": name, **_apart(name, float(seconds))}), flush=True)
+        return
+    status = max((_run(name) for name in sys.argv[1:] or list(_checks)), default=0)
     sys.stdout.flush()
     sys.exit(status)
+
+
+def _run(name):
+    try:
+        _checks[name]()
+        print(f"{name}: passed")
+        return 0
+    except Failed as failure:
+        print(f"{name}: {failure}")
+        return 1
+    except Exception:
+        import traceback
+
+        traceback.print_exc(file=sys.stdout)
+        return 3
+
+
+def _apart(name, seconds):
+    """Runs a check in a process of its own, forked from this one: its exit code (None after a timeout), output, seconds."""
+    output = os.memfd_create(name)
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        status = 3
+        try:
+            status = _run(name)
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
+    ended = select.poll()
+    ended.register(os.pidfd_open(child), select.POLLIN)
+    in_time = ended.poll(seconds * 1000)
+    if not in_time:
+        os.killpg(child, 9)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    text = os.pread(output, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
+    os.close(output)
+    if len(text) > REPORTED:
+        text = f"{text[: REPORTED // 4]}\n[...]\n{text[-REPORTED * 3 // 4 :]}"
+    return {"exit_code": status if in_time else None, "output": text, "seconds": time.monotonic() - started}

@@ -33,13 +33,14 @@ impl Template {
         let checks = checks(&renderer, definition)?;
         let milestones = milestones(&renderer, definition)?;
         let mut trees = trees(&renderer, &self.folder, &definition.overlays)?;
+        if let Some(name) = unfounded(&checks, &trees.verify) {
+            let fault =
+                renderer.fault(format!("the check {name} has no `run`, and there is no verify/checks.py"));
+            return Err(fault.into());
+        }
         let shared = json!({ "template": self.id, "version": definition.version, "seed": seed, "parameters": parameters });
         let shared = serde_json::to_string_pretty(&shared).expect("plain values always serialise") + "\n";
-        let ours = [("params.json", shared.as_str()), ("trajforge_check.py", CHECK_HELPER)];
-        trees.verify.extend(ours.map(|(path, text)| (path.to_owned(), plain(path, text))));
-        if !environment.setup.is_empty() {
-            trees.setup.insert(ours[0].0.to_owned(), plain(ours[0].0, ours[0].1));
-        }
+        trees.lay_ours(&shared, !environment.setup.is_empty());
         let solution = self.solution(&mut renderer)?;
         let traps = self.traps(&mut renderer)?;
 
@@ -149,16 +150,22 @@ fn environment(renderer: &Renderer<'_>, definition: &Definition) -> Result<Envir
     })
 }
 
+/// The first check that would be a function of a file that is not there.
+fn unfounded<'a>(checks: &'a [Check], verify: &BTreeMap<String, TaskFile>) -> Option<&'a str> {
+    let named = checks.iter().find(|check| check.run.is_none())?;
+    (!verify.contains_key("checks.py")).then_some(&named.name)
+}
+
 fn checks(renderer: &Renderer<'_>, definition: &Definition) -> Result<Vec<Check>, Error> {
     let mut checks = Vec::new();
     for check in &definition.checks {
         if renderer.holds(check.when.as_ref())? {
-            let run = renderer.text(&check.run)?.trim_end().to_owned();
+            let run = check.run.as_ref().map(|run| renderer.text(run)).transpose()?;
             checks.push(Check {
                 name: check.name.clone(),
                 kind: check.kind,
                 weight: check.weight,
-                run,
+                run: run.map(|run| run.trim_end().to_owned()),
                 timeout_seconds: check.timeout_seconds,
             });
         }
@@ -179,6 +186,17 @@ struct Trees {
     files: BTreeMap<String, TaskFile>,
     setup: BTreeMap<String, TaskFile>,
     verify: BTreeMap<String, TaskFile>,
+}
+
+impl Trees {
+    /// Adds what every task has beside its template's own files.
+    fn lay_ours(&mut self, shared: &str, has_setup: bool) {
+        let ours = [("params.json", shared), ("trajforge_check.py", CHECK_HELPER)];
+        self.verify.extend(ours.map(|(path, text)| (path.to_owned(), plain(path, text))));
+        if has_setup {
+            self.setup.insert(ours[0].0.to_owned(), plain(ours[0].0, ours[0].1));
+        }
+    }
 }
 
 fn trees(renderer: &Renderer<'_>, folder: &Path, overlays: &[Overlay]) -> Result<Trees, Error> {

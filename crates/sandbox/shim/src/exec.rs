@@ -116,7 +116,10 @@ impl Program<'_> {
         if let Some((pipe, _)) = &self.input {
             waiting.push(PollFd::new(pipe, PollFlags::OUT));
         }
-        let _ = poll(&mut waiting, Some(&time_until(until)));
+        if !waiting.is_empty() {
+            // Without anything to wait for, the program has ended since the caller looked.
+            let _ = poll(&mut waiting, Some(&time_until(until)));
+        }
         drop(waiting);
         self.feed();
         !open || read_some(self.out.as_fd(), &mut self.buffer, &mut self.capture)

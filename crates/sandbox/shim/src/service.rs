@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::AsFd;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ const PROBE: Duration = Duration::from_millis(30);
 const PROBE_MS: u64 = 5000;
 /// How long a service may take to stop by itself.
 const STOP: Duration = Duration::from_secs(10);
+/// How long its output is waited for after it has ended: what it left behind may hold the pipe for ever.
+const LINGER: Duration = Duration::from_millis(200);
 /// Bytes of its output that are kept: the end.
 const KEPT: usize = 16 << 10;
 
@@ -38,6 +41,17 @@ pub(crate) struct Services {
 struct Running {
     exit: Arc<Exit>,
     output: Arc<Mutex<Capture>>,
+    is_drained: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// What it printed before its end may still be in the pipe.
+    fn wait_for_output(&self) {
+        let deadline = Instant::now() + LINGER;
+        while !self.is_drained.load(Ordering::Acquire) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Services {
@@ -66,6 +80,9 @@ impl Services {
             exit_code: running.exit.code(),
             waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
+        if started.exit_code.is_some() {
+            running.wait_for_output();
+        }
         let output = running.output.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok((started, output.bytes))
     }
@@ -94,11 +111,16 @@ impl Services {
             .map_err(|error| failed_to(&format!("start the service {}", service.name), &error))?;
         let output = Arc::new(Mutex::new(Capture::tail(KEPT)));
         let kept = Arc::clone(&output);
+        let is_drained = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&is_drained);
         thread::Builder::new()
             .stack_size(64 << 10)
-            .spawn(move || drain(&out, &kept))
+            .spawn(move || {
+                drain(&out, &kept);
+                ended.store(true, Ordering::Release);
+            })
             .map_err(|error| failed_to("watch a service", &error))?;
-        let running = Running { exit, output };
+        let running = Running { exit, output, is_drained };
         table.insert(service.name.clone(), running.clone());
         Ok(running)
     }

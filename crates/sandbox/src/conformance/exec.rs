@@ -55,6 +55,20 @@ pub(super) async fn a_timeout_reaches_grandchildren(sandbox: &dyn Sandbox) {
     assert_eq!(sh(sandbox, "pgrep -fc 'sleep 60[23]'").await, "0\n");
 }
 
+/// The end of the output and the end of the program come in either order, and at any distance.
+pub(super) async fn a_program_that_closes_its_output_is_not_waited_for(sandbox: &dyn Sandbox) {
+    for _ in 0..60 {
+        let programs = (0..20).map(|_| {
+            let closing = Exec::argv(["sh", "-c", "exec >&- 2>&-"]).within(Duration::from_secs(20));
+            sandbox.exec(closing)
+        });
+        for ran in futures_util::future::join_all(programs).await {
+            let ran = ran.expect("it answers");
+            assert!(!ran.timed_out && ran.exit_code == 0, "{ran:?}");
+        }
+    }
+}
+
 pub(super) async fn a_slow_program_stalls_nobody(sandbox: &dyn Sandbox) {
     let slow: Vec<_> = (0..12).map(|_| sandbox.exec(Exec::bash("sleep 2"))).collect();
     let quick = async {

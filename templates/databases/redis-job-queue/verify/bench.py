@@ -235,8 +235,7 @@ class Session:
     """The agent's `batch` command, line by line."""
 
     def __init__(self, url, settings_path):
-        variables = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0"]
-        command = [AS_AGENT, *variables, "python3", "-m", params()["package"], "--config", settings_path, "--redis", url, "batch"]
+        command = [AS_AGENT, "PYTHONHASHSEED=0", "python3", "-m", params()["package"], "--config", settings_path, "--redis", url, "batch"]
         self.complaints = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, cwd=str(WORKSPACE),

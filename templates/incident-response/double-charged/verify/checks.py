@@ -83,7 +83,7 @@ class Site:
     """A copy of the workspace with a ledger and a bank of its own."""
 
     def __init__(self, operations, mark, plans=None, ledger=None):
-        self.work = scratch(copy_workspace=True)
+        self.work = scratch(copy_workspace=True, in_memory=True)
         self.home = self.work.parent
         self.ledger = self.home / "data" / "ledger.sqlite"
         self.ledger.parent.mkdir()
@@ -103,8 +103,12 @@ class Site:
             "--ledger", ledger or self.ledger, "--state", state or self.ledger.parent / "state", *more,
         ]  # fmt: skip
 
+    def ended(self, command, timeout):
+        # The copy may keep what Python compiles: it is run more than once.
+        return run_agent(command, cwd=self.work, timeout=timeout, env={"PYTHONDONTWRITEBYTECODE": ""})
+
     def run(self, to, *more, code=0, **paths):
-        done = run_agent(self.command(to, *more, **paths), cwd=self.work, timeout=25)
+        done = self.ended(self.command(to, *more, **paths), timeout=25)
         require(done.code == code, f"the run to {world.iso(to)} ended with {done.code}, not {code}: {done.err[-400:]}")
 
     def run_two(self, to, at, *more, spelling=0):
@@ -115,7 +119,7 @@ class Site:
         bank.release.clear()
         ended = []
         command = self.command(to, *more)
-        first = threading.Thread(target=lambda: ended.append(run_agent(command, cwd=self.work, timeout=30)))
+        first = threading.Thread(target=lambda: ended.append(self.ended(command, timeout=30)))
         first.start()
         while first.is_alive() and not bank.held.wait(0.05):
             pass
@@ -126,7 +130,7 @@ class Site:
         ][spelling]
         second = self.command(to, "--worker", "catchup", *more, ledger=ledger, state=state)
         other = []
-        waiter = threading.Thread(target=lambda: other.append(run_agent(second, cwd=self.work, timeout=30)))
+        waiter = threading.Thread(target=lambda: other.append(self.ended(second, timeout=30)))
         waiter.start()
         waiter.join(10)
         bank.release.set()
