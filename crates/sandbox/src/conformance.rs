@@ -5,6 +5,7 @@ mod files;
 mod isolation;
 mod shell;
 mod transfer;
+mod tunnel;
 
 use std::time::Duration;
 
@@ -78,6 +79,14 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     exec::services_start_and_stop(&*sandbox).await;
     exec::the_agent_is_killed_and_services_live(&*sandbox).await;
     exec::usage_is_told(&*sandbox).await;
+    end(sandbox).await;
+
+    let sandbox = fresh(sandboxes, spec).await;
+    tunnel::many_connections_share_a_port(&*sandbox).await;
+    tunnel::either_side_may_end_first(&*sandbox).await;
+    tunnel::what_streams_arrives_at_once(&*sandbox).await;
+    tunnel::a_slow_receiver_holds_its_sender(&*sandbox).await;
+    tunnel::ports_of_the_task_are_its_own(&*sandbox).await;
     end(sandbox).await;
 
     let (from, to) = (fresh(sandboxes, spec).await, fresh(sandboxes, spec).await);

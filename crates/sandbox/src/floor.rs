@@ -8,12 +8,15 @@ use crate::engine::status;
 use crate::error::{Error, Result};
 use crate::sandbox::docker::Docker;
 use crate::spec::SandboxSpec;
+use crate::tunnel::Sockets;
 
 /// A container that was only created and started: nobody is attached, and its shim waits for ever. For benchmarks.
 #[derive(Debug)]
 pub struct Bare<'a> {
     docker: &'a Docker,
     id: String,
+    /// Mounted; it goes when this does.
+    _sockets: Sockets,
 }
 
 /// What the engine says of itself.
@@ -29,9 +32,10 @@ impl Docker {
     /// Creates and starts a container with exactly the options of a sandbox. End it with [`Bare::remove`].
     pub async fn bare(&self, spec: &SandboxSpec) -> Result<Bare<'_>> {
         let engine = &self.maker.engine;
-        let made = engine.client.create_container(None, self.maker.container(spec)).await;
+        let sockets = Sockets::create(&self.maker.tunnels)?;
+        let made = engine.client.create_container(None, self.maker.container(spec, &sockets)).await;
         let made = made.map_err(|error| engine.error("create a container", error))?;
-        let bare = Bare { docker: self, id: made.id };
+        let bare = Bare { docker: self, id: made.id, _sockets: sockets };
         match engine.client.start_container(&bare.id, None).await {
             Ok(()) => Ok(bare),
             Err(error) => {

@@ -14,6 +14,7 @@ mod reaper;
 mod sandbox;
 mod shim;
 mod spec;
+mod tunnel;
 
 pub use archive::{Archive, File};
 pub use error::{Error, Result};

@@ -3,6 +3,7 @@
 pub(crate) mod docker;
 pub(crate) mod scripted;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,6 +43,10 @@ pub trait Sandbox: Send + Sync {
 
     /// Lays an archive out.
     async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked>;
+
+    /// A port of its own loopback that leads to an address of the host, for as long as it lives: the way out of a sandbox
+    /// without a network. Any free port if 0; gives back which.
+    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16>;
 
     /// Ends it, with everything in it. The removal may go on after this returns: [`Sandboxes::drain`] waits for it.
     /// Every later call fails; a second stop does nothing.

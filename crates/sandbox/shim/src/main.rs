@@ -20,6 +20,7 @@ mod shell;
 mod spawn;
 mod stream;
 mod tree;
+mod tunnel;
 mod unpack;
 mod usage;
 mod world;

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that the other side would not understand.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Where the shim is mounted in every sandbox.
 pub const SHIM_PATH: &str = "/trajforge/shim";
+
+/// Where the folder with the host's sockets is mounted.
+pub const HOST_FOLDER: &str = "/trajforge/host";
 
 /// The root-only folder (a tmpfs) for what an agent must never see.
 pub const SECRET_FOLDER: &str = "/run/trajforge";
@@ -54,6 +57,8 @@ pub enum Request {
     StopServices,
     /// Kills every process but the shim and, if asked, the services. [`Response::Killed`].
     Kill(Kill),
+    /// Opens a port that leads to a socket of the host. [`Response::Tunnel`].
+    Tunnel(Tunnel),
     /// What the sandbox has used. [`Response::Usage`].
     Usage,
 }
@@ -272,6 +277,15 @@ pub struct Kill {
     pub spare_services: bool,
 }
 
+/// A port that leads out of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// A port of the sandbox's loopback; any free one if 0.
+    pub port: u16,
+    /// A socket in [`HOST_FOLDER`].
+    pub socket: String,
+}
+
 /// A response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "response", rename_all = "snake_case")]
@@ -306,6 +320,11 @@ pub enum Response {
     Killed {
         /// How many processes, at least.
         processes: u64,
+    },
+    /// To [`Request::Tunnel`].
+    Tunnel {
+        /// The port of the sandbox's loopback.
+        port: u16,
     },
     /// To [`Request::Usage`].
     Usage(Usage),

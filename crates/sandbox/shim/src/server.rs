@@ -13,7 +13,7 @@ use trajforge_shim::protocol::{
 
 use crate::outlet::{failed_to, problem};
 use crate::world::World;
-use crate::{as_agent, exec, files, folder, list, pack, process, search, unpack, usage};
+use crate::{as_agent, exec, files, folder, list, pack, process, search, tunnel, unpack, usage};
 
 type Answer = Result<(Response, Vec<u8>), Problem>;
 
@@ -120,6 +120,7 @@ fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
             let stopped = world.services.stop();
             Ok((Response::Services { stopped }, Vec::new()))
         }
+        Request::Tunnel(tunnel) => tunnel::open(&tunnel),
         Request::Usage => Ok((Response::Usage(usage::now()), Vec::new())),
         Request::Hello(_) | Request::Shell(_) | Request::Kill(_) | Request::Pack(_) | Request::Unpack(_) => {
             Err(problem(ProblemKind::Malformed, "the request was dispatched twice"))

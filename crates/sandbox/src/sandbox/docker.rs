@@ -1,7 +1,8 @@
 //! Sandboxes that are Docker containers.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use trajforge_shim::protocol::{
-    Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Unpack, Unpacked, VERSION,
+    HOST_FOLDER, Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Tunnel,
+    Unpack, Unpacked, VERSION,
 };
 
 use crate::archive::Archive;
@@ -29,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::owner::{OWNER_LABEL, Owner, ROLLOUT_LABEL, RUN_LABEL};
 use crate::sandbox::{Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
+use crate::tunnel::{self, Sockets};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
 const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
@@ -49,6 +52,9 @@ pub(crate) struct Maker {
     pub(crate) engine: Engine,
     shim: String,
     owner: String,
+    /// Where sandboxes have their folders of sockets.
+    pub(crate) tunnels: PathBuf,
+
     cpus: f64,
     removals: Arc<Removals>,
 }
@@ -68,6 +74,7 @@ impl Docker {
             engine,
             shim: shim.display().to_string(),
             owner: Owner::this().label(),
+            tunnels: tunnels(cache)?,
             cpus: cpus.map_or(f64::MAX, f64::from),
         };
         Ok(Self { maker: Arc::new(maker) })
@@ -76,7 +83,9 @@ impl Docker {
 
 impl Maker {
     async fn make(&self, spec: &SandboxSpec) -> Result<Container> {
-        let made = self.engine.client.create_container(None, self.container(spec)).await;
+        let sockets = Sockets::create(&self.tunnels)?;
+        let asked = self.container(spec, &sockets);
+        let made = self.engine.client.create_container(None, asked).await;
         let id = match made {
             Ok(made) => made.id,
             Err(error) if status(&error) == Some(404) => {
@@ -90,6 +99,7 @@ impl Maker {
                 id,
                 spec: spec.clone(),
                 connection,
+                sockets,
                 removals: Arc::clone(&self.removals),
                 is_stopped: AtomicBool::new(false),
             }),
@@ -130,7 +140,7 @@ impl Maker {
     }
 
     /// What the engine is asked for.
-    pub(crate) fn container(&self, spec: &SandboxSpec) -> ContainerCreateBody {
+    pub(crate) fn container(&self, spec: &SandboxSpec, sockets: &Sockets) -> ContainerCreateBody {
         let labels = [
             (RUN_LABEL, spec.run.as_str()),
             (ROLLOUT_LABEL, spec.rollout.as_str()),
@@ -157,14 +167,18 @@ impl Maker {
             labels: Some(
                 labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ),
-            host_config: Some(self.host_config(spec)),
+            host_config: Some(self.host_config(spec, sockets)),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self, spec: &SandboxSpec) -> HostConfig {
+    fn host_config(&self, spec: &SandboxSpec, sockets: &Sockets) -> HostConfig {
         let limits = &spec.limits;
         let memory = i64::try_from(limits.memory_mb << 20).unwrap_or(i64::MAX);
+        let binds = vec![
+            format!("{}:{SHIM_PATH}:ro", self.shim),
+            format!("{}:{HOST_FOLDER}:ro", sockets.folder().display()),
+        ];
         let tmpfs = format!("rw,nosuid,nodev,exec,mode=0700,uid={SECRET_UID},gid={SECRET_UID},size=64m");
         HostConfig {
             auto_remove: Some(true),
@@ -187,7 +201,7 @@ impl Maker {
                 soft: Some(4096),
                 hard: Some(4096),
             }]),
-            binds: Some(vec![format!("{}:{SHIM_PATH}:ro", self.shim)]),
+            binds: Some(binds),
             tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
@@ -195,6 +209,19 @@ impl Maker {
             ..HostConfig::default()
         }
     }
+}
+
+/// The folder for the sockets of this process's sandboxes; what earlier processes have left is removed.
+fn tunnels(cache: &Path) -> Result<PathBuf> {
+    tunnel::sweep(cache);
+    let folder = tunnel::folder_of(cache, &Owner::this());
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::canonicalize(&folder)).map_err(|source| {
+        Error::File {
+            path: folder.display().to_string(),
+            doing: "make the folder for sockets".to_owned(),
+            source,
+        }
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
@@ -242,6 +269,7 @@ struct Container {
     id: String,
     spec: SandboxSpec,
     connection: Connection,
+    sockets: Sockets,
     removals: Arc<Removals>,
     is_stopped: AtomicBool,
 }
@@ -262,6 +290,15 @@ impl Sandbox for Container {
 
     async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked> {
         self.connection.unpack(unpack, archive).await
+    }
+
+    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
+        let socket = self.sockets.listen(to)?;
+        let request = Request::Tunnel(Tunnel { port, socket });
+        match self.connection.call(&request, Vec::new()).await? {
+            (Response::Tunnel { port }, _) => Ok(port),
+            (other, _) => Err(unexpected(other)),
+        }
     }
 
     async fn stop(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A fake: files in memory, commands answered from a table. Nothing runs; what it yields must be labelled as such.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -99,8 +100,11 @@ impl Sandbox for Fake {
             Request::Kill(_) => Ok((Response::Killed { processes: 0 }, Vec::new())),
             Request::StopServices => Ok((Response::Services { stopped: Vec::new() }, Vec::new())),
             Request::Usage => Ok((Response::Usage(Usage::default()), Vec::new())),
-            other
-            @ (Request::Hello(_) | Request::StartService(_) | Request::Pack(_) | Request::Unpack(_)) => {
+            other @ (Request::Hello(_)
+            | Request::StartService(_)
+            | Request::Tunnel(_)
+            | Request::Pack(_)
+            | Request::Unpack(_)) => {
                 Err(Error::Refused { reason: format!("a scripted sandbox does not answer {other:?}") })
             }
         }
@@ -141,6 +145,12 @@ impl Sandbox for Fake {
             state.files.insert(path, (file.mode & 0o777, file.content));
         }
         Ok(unpacked)
+    }
+
+    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
+        Err(Error::Refused {
+            reason: format!("a scripted sandbox has no port {port} that could lead to {to}"),
+        })
     }
 
     async fn stop(&self) -> Result<()> {
