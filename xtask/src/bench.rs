@@ -5,6 +5,7 @@ mod bed;
 mod figures;
 mod results;
 mod rollouts;
+mod sandbox;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -23,6 +24,8 @@ pub(crate) enum Bench {
     Rollouts(rollouts::Arguments),
     /// One shell action, beside one `docker exec true`
     Action(action::Arguments),
+    /// An action, a delta of 2,000 files, the tunnel
+    Sandbox(sandbox::Arguments),
 }
 
 /// What every benchmark takes.
@@ -44,6 +47,7 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
     let common = match bench {
         Bench::Rollouts(arguments) => &arguments.common,
         Bench::Action(arguments) => &arguments.common,
+        Bench::Sandbox(arguments) => &arguments.common,
     };
     if cfg!(debug_assertions) && !common.debug_build {
         return in_release(root);
@@ -57,6 +61,9 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
             }
             Bench::Action(arguments) => {
                 report(root, common, "action", &action::measure(&bed, arguments).await?)
+            }
+            Bench::Sandbox(arguments) => {
+                report(root, common, "sandbox", &sandbox::measure(&bed, arguments).await?)
             }
         }
     })?;

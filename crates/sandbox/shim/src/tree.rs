@@ -30,7 +30,12 @@ pub(crate) struct Trees {
     known: Mutex<HashMap<String, Tree>>,
 }
 
-type Tree = BTreeMap<Vec<u8>, Seen>;
+/// What is below a root, brought up to date by each look.
+#[derive(Default)]
+struct Tree {
+    seen: HashMap<Vec<u8>, Seen>,
+    look: u64,
+}
 
 /// One entry, with what tells cheaply whether it is still the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ struct Seen {
     entry: Entry,
     stamp: Stamp,
     is_settled: bool,
+    /// The last look that found it.
+    look: u64,
 }
 
 /// The part of an entry that reaches the host.
@@ -86,54 +93,83 @@ impl Trees {
     /// Everything below a root.
     pub(crate) fn manifest(&self, root: &str) -> Result<(Response, Vec<u8>), Problem> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let tree = look(root, known.get(root).unwrap_or(&Tree::new()))?;
-        let counted = count(&tree);
-        let wire: BTreeMap<String, WireEntry> =
-            tree.iter().map(|(path, seen)| (readable(path), wire(&seen.entry))).collect();
+        let mut tree = known.remove(root).unwrap_or_default();
+        tree.update(root)?;
+        let entries: BTreeMap<String, WireEntry> =
+            tree.seen.iter().map(|(path, seen)| (readable(path), wire(&seen.entry))).collect();
+        let counted = tree.count();
         known.insert(root.to_owned(), tree);
-        Ok((Response::Manifest(counted), json(&wire)))
+        Ok((Response::Manifest(counted), json(&entries)))
     }
 
-    /// What is different since the last look; everything, if there was none.
+    /// What is different since the last look; everything, if there was none, or if it failed.
     pub(crate) fn delta(&self, root: &str) -> Result<(Response, Vec<u8>), Problem> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let nothing = Tree::new();
-        let before = known.get(root).unwrap_or(&nothing);
-        let after = look(root, before)?;
-        let changed = after
-            .iter()
-            .filter(|(path, seen)| before.get(*path).is_none_or(|old| old.entry != seen.entry))
-            .map(|(path, seen)| (readable(path), wire(&seen.entry)))
-            .collect();
-        let removed =
-            before.keys().filter(|path| !after.contains_key(*path)).map(|path| readable(path)).collect();
-        let counted = count(&after);
-        known.insert(root.to_owned(), after);
-        Ok((Response::Delta(counted), json(&WireDelta { changed, removed })))
+        let mut tree = known.remove(root).unwrap_or_default();
+        let delta = tree.update(root)?;
+        let counted = tree.count();
+        known.insert(root.to_owned(), tree);
+        Ok((Response::Delta(counted), json(&delta)))
     }
 }
 
-fn look(root: &str, before: &Tree) -> Result<Tree, Problem> {
-    let folder: OwnedFd =
-        folder::find(root.as_bytes()).map_err(|error| failed_to(&format!("look into {root}"), &error))?;
-    let mut tree = Tree::new();
-    let mut buffer = Vec::new();
-    folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
-        if tree.len() >= MAX_ENTRIES {
-            return Err(problem(ProblemKind::Limit, format!("{root} holds more than {MAX_ENTRIES} entries")));
+impl Tree {
+    /// Looks again; one hash of the path for each entry that is as it was.
+    fn update(&mut self, root: &str) -> Result<WireDelta, Problem> {
+        let folder: OwnedFd =
+            folder::find(root.as_bytes()).map_err(|error| failed_to(&format!("look into {root}"), &error))?;
+        self.look += 1;
+        let (look, seen) = (self.look, &mut self.seen);
+        let mut changed = BTreeMap::new();
+        let (mut found, mut buffer) = (0, Vec::new());
+        folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
+            if found >= MAX_ENTRIES {
+                return Err(problem(
+                    ProblemKind::Limit,
+                    format!("{root} holds more than {MAX_ENTRIES} entries"),
+                ));
+            }
+            found += 1;
+            let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
+            let before = seen.get_mut(item.path);
+            let mut after =
+                if is_git { repository(item) } else { entry(item, before.as_deref(), &mut buffer) };
+            after.look = look;
+            if before.as_ref().is_none_or(|old| old.entry != after.entry) {
+                changed.insert(readable(item.path), wire(&after.entry));
+            }
+            match before {
+                Some(old) => *old = after,
+                None => drop(seen.insert(item.path.to_vec(), after)),
+            }
+            Ok(if is_git { Next::Pass } else { Next::Enter })
+        })?;
+        let mut removed = Vec::new();
+        if seen.len() > found {
+            seen.retain(|path, seen| {
+                let is_there = seen.look == look;
+                if !is_there {
+                    removed.push(readable(path));
+                }
+                is_there
+            });
+            removed.sort_unstable();
         }
-        let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
-        let seen = if is_git { repository(item) } else { entry(item, before.get(item.path), &mut buffer) };
-        tree.insert(item.path.to_vec(), seen);
-        Ok(if is_git { Next::Pass } else { Next::Enter })
-    })?;
-    Ok(tree)
+        Ok(WireDelta { changed, removed })
+    }
+
+    fn count(&self) -> Counted {
+        Counted {
+            entries: self.seen.len() as u64,
+            bytes: self.seen.values().map(|seen| seen.entry.size).sum(),
+        }
+    }
 }
 
 fn repository(item: &Item<'_>) -> Seen {
     let entry =
         Entry { kind: Kind::Folder, mode: item.stat.st_mode & 0o7777, size: 0, digest: git::digest(item) };
-    Seen { entry, stamp: stamp(&item.stat), is_settled: false }
+    Seen { entry, stamp: stamp(&item.stat), is_settled: false, look: 0 }
 }
 
 fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
@@ -149,6 +185,7 @@ fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
         entry: Entry { kind, mode: item.stat.st_mode & 0o7777, size, digest: None },
         stamp,
         is_settled: true,
+        look: 0,
     };
     if !matches!(kind, Kind::File | Kind::Link) || size > MAX_HASHED {
         return seen;
@@ -201,10 +238,6 @@ fn is_settled(stamp: Stamp) -> bool {
     let nanos = |(seconds, nanos): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     let age = nanos((now.tv_sec, now.tv_nsec)) - nanos(stamp.changed);
     age > i128::try_from(UNSETTLED.as_nanos()).unwrap_or(i128::MAX)
-}
-
-fn count(tree: &Tree) -> Counted {
-    Counted { entries: tree.len() as u64, bytes: tree.values().map(|seen| seen.entry.size).sum() }
 }
 
 fn wire(entry: &Entry) -> WireEntry {
