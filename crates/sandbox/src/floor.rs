@@ -33,7 +33,7 @@ impl Docker {
     pub async fn bare(&self, spec: &SandboxSpec) -> Result<Bare<'_>> {
         let engine = &self.maker.engine;
         let sockets = Sockets::create(&self.maker.tunnels)?;
-        let made = engine.client.create_container(None, self.maker.container(spec, &sockets)).await;
+        let made = engine.client.create_container(None, self.maker.ordered(spec, &sockets)).await;
         let made = made.map_err(|error| engine.error("create a container", error))?;
         let bare = Bare { docker: self, id: made.id, _sockets: sockets };
         match engine.client.start_container(&bare.id, None).await {

@@ -8,6 +8,7 @@ mod docker {
     mod images;
     mod limits;
     mod registry;
+    mod warm;
 }
 
 use docker::engine::{docker, spec};
@@ -17,6 +18,12 @@ use trajforge_sandbox::{SandboxExt, User};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_behave() {
     check(&docker().await, &spec().await, Scope::Everything).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prepared_containers_behave() {
+    let docker = trajforge_sandbox::Docker::connect_warm(None, &docker::engine::cache(), 2).await.unwrap();
+    check(&docker, &spec().await, Scope::Everything).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

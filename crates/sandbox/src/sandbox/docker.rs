@@ -1,30 +1,27 @@
 //! Sandboxes that are Docker containers.
 
+mod container;
+mod removal;
+mod warm;
+
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::Docker as Client;
 use bollard::container::LogOutput;
-use bollard::errors::Error as ClientError;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
-use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
-};
+use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 use trajforge_shim::protocol::{
-    HOST_FOLDER, Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Tunnel,
-    Unpack, Unpacked, VERSION,
+    HOST_FOLDER, Hello, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, VERSION,
 };
 
-use crate::archive::Archive;
+use self::container::Container;
+use self::removal::Removals;
+use self::warm::{Shape, Warm};
 use crate::connection::{Arrival, Connection};
 use crate::engine::{Engine, status};
 use crate::error::{Error, Result};
@@ -37,8 +34,9 @@ use crate::tunnel::{self, Sockets};
 const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
-/// How long a container may take to end by itself once it was hung up on.
-const REMOVAL: Duration = Duration::from_secs(20);
+
+/// The rollout of a container that is prepared ahead of need. Once it is needed its name tells which one it serves.
+const AHEAD: &str = "warm";
 
 /// Makes containers.
 #[derive(Debug)]
@@ -54,55 +52,122 @@ pub(crate) struct Maker {
     owner: String,
     /// Where sandboxes have their folders of sockets.
     pub(crate) tunnels: PathBuf,
-
     cpus: f64,
+    warm: Warm,
     removals: Arc<Removals>,
+}
+
+/// A container that runs, and whose shim waits for the handshake.
+struct Blank {
+    id: String,
+    shape: Shape,
+    connection: Connection,
+    sockets: Sockets,
+}
+
+impl fmt::Debug for Blank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blank").field("id", &self.id).field("shape", &self.shape).finish_non_exhaustive()
+    }
 }
 
 impl Docker {
     /// Connects to the engine at an address as in `DOCKER_HOST` (the usual socket if absent); the shim is laid down
     /// below `cache`, which the engine must be able to mount from.
     pub async fn connect(address: Option<&str>, cache: &Path) -> Result<Self> {
+        Self::connect_warm(address, cache, 0).await
+    }
+
+    /// The same, with up to so many sandboxes of one shape prepared ahead of need, as soon as one of it was asked for.
+    pub async fn connect_warm(address: Option<&str>, cache: &Path, depth: usize) -> Result<Self> {
         let engine = Engine::connect(address).await?;
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
-        let work = TaskTracker::new();
-        work.close();
         let maker = Maker {
-            removals: Arc::new(Removals { engine: engine.clone(), work, runtime: Handle::current() }),
+            removals: Arc::new(Removals::new(engine.clone())),
             engine,
             shim: shim.display().to_string(),
             owner: Owner::this().label(),
             tunnels: tunnels(cache)?,
             cpus: cpus.map_or(f64::MAX, f64::from),
+            warm: Warm::new(depth),
         };
         Ok(Self { maker: Arc::new(maker) })
+    }
+
+    /// Prepares one more, in the background, if there are too few.
+    fn refill(&self, shape: Shape) {
+        if !self.maker.warm.wants(&shape) {
+            return;
+        }
+        let maker = Arc::clone(&self.maker);
+        self.maker.removals.work.spawn(async move {
+            let surplus = match maker.blank(shape.clone(), AHEAD).await {
+                Ok(blank) => maker.warm.add(blank),
+                Err(error) => {
+                    // Whoever needs one will meet the same error, and can tell of it.
+                    tracing::debug!(image = shape.image, %error, "a sandbox could not be prepared");
+                    maker.warm.miss(&shape);
+                    None
+                }
+            };
+            surplus.into_iter().for_each(|blank| maker.discard(&blank));
+        });
     }
 }
 
 impl Maker {
     async fn make(&self, spec: &SandboxSpec) -> Result<Container> {
+        let shape = Shape::of(spec);
+        if let Some(blank) = self.warm.take(&shape) {
+            let id = blank.id.clone();
+            match self.greet(blank, spec).await {
+                Ok(container) => {
+                    self.removals.rename(id, spec.rollout.as_str());
+                    return Ok(container);
+                }
+                Err(error) => tracing::debug!(container = %id, %error, "a prepared sandbox was of no use"),
+            }
+        }
+        self.greet(self.blank(shape, spec.rollout.as_str()).await?, spec).await
+    }
+
+    async fn greet(&self, blank: Blank, spec: &SandboxSpec) -> Result<Container> {
+        let welcome = blank.connection.call(&Request::Hello(hello(spec)), Vec::new()).await;
+        match welcome.and_then(|(response, _)| match response {
+            Response::Hello(_) => Ok(()),
+            other => Err(unexpected(other)),
+        }) {
+            Ok(()) => {
+                let Blank { id, connection, sockets, .. } = blank;
+                Ok(Container::new(id, spec.clone(), (connection, sockets), Arc::clone(&self.removals)))
+            }
+            Err(error) => {
+                self.removals.force(blank.id);
+                Err(error)
+            }
+        }
+    }
+
+    fn discard(&self, blank: &Blank) {
+        blank.connection.close();
+        self.removals.await_end(blank.id.clone());
+    }
+
+    async fn blank(&self, shape: Shape, rollout: &str) -> Result<Blank> {
         let sockets = Sockets::create(&self.tunnels)?;
-        let asked = self.container(spec, &sockets);
+        let asked = self.container(&shape, rollout, &sockets);
         let made = self.engine.client.create_container(None, asked).await;
         let id = match made {
             Ok(made) => made.id,
             Err(error) if status(&error) == Some(404) => {
-                let image = spec.image.clone();
-                return Err(Error::ImageMissing { image });
+                return Err(Error::ImageMissing { image: shape.image });
             }
             Err(error) => return Err(self.engine.error("create a container", error)),
         };
-        match self.start(&id, spec).await {
-            Ok(connection) => Ok(Container {
-                id,
-                spec: spec.clone(),
-                connection,
-                sockets,
-                removals: Arc::clone(&self.removals),
-                is_stopped: AtomicBool::new(false),
-            }),
+        match self.start(&id, rollout).await {
+            Ok(connection) => Ok(Blank { id, shape, connection, sockets }),
             Err(error) => {
                 self.removals.force(id);
                 Err(error)
@@ -110,7 +175,7 @@ impl Maker {
         }
     }
 
-    async fn start(&self, id: &str, spec: &SandboxSpec) -> Result<Connection> {
+    async fn start(&self, id: &str, rollout: &str) -> Result<Connection> {
         let attach = AttachContainerOptionsBuilder::default()
             .stream(true)
             .stdin(true)
@@ -132,22 +197,18 @@ impl Maker {
             Ok(other) => Ok(Arrival::Diagnostics(other.into_bytes())),
             Err(error) => Err(error.to_string()),
         });
-        let connection = Connection::open(spec.rollout.to_string(), attached.input, arriving);
-        match connection.call(&Request::Hello(hello(spec)), Vec::new()).await? {
-            (Response::Hello(_), _) => Ok(connection),
-            (other, _) => Err(unexpected(other)),
-        }
+        Ok(Connection::open(rollout.to_owned(), attached.input, arriving))
     }
 
-    /// What the engine is asked for.
-    pub(crate) fn container(&self, spec: &SandboxSpec, sockets: &Sockets) -> ContainerCreateBody {
-        let labels = [
-            (RUN_LABEL, spec.run.as_str()),
-            (ROLLOUT_LABEL, spec.rollout.as_str()),
-            (OWNER_LABEL, &self.owner),
-        ];
+    /// What the engine is asked for, of a sandbox that is made to order.
+    pub(crate) fn ordered(&self, spec: &SandboxSpec, sockets: &Sockets) -> ContainerCreateBody {
+        self.container(&Shape::of(spec), spec.rollout.as_str(), sockets)
+    }
+
+    fn container(&self, shape: &Shape, rollout: &str, sockets: &Sockets) -> ContainerCreateBody {
+        let labels = [(RUN_LABEL, shape.run.as_str()), (ROLLOUT_LABEL, rollout), (OWNER_LABEL, &self.owner)];
         ContainerCreateBody {
-            image: Some(spec.image.clone()),
+            image: Some(shape.image.clone()),
             entrypoint: Some(vec![SHIM_PATH.to_owned()]),
             cmd: Some(Vec::new()),
             user: Some("0:0".to_owned()),
@@ -167,14 +228,13 @@ impl Maker {
             labels: Some(
                 labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ),
-            host_config: Some(self.host_config(spec, sockets)),
+            host_config: Some(self.host_config(shape, sockets)),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self, spec: &SandboxSpec, sockets: &Sockets) -> HostConfig {
-        let limits = &spec.limits;
-        let memory = i64::try_from(limits.memory_mb << 20).unwrap_or(i64::MAX);
+    fn host_config(&self, shape: &Shape, sockets: &Sockets) -> HostConfig {
+        let memory = i64::try_from(shape.memory_mb << 20).unwrap_or(i64::MAX);
         let binds = vec![
             format!("{}:{SHIM_PATH}:ro", self.shim),
             format!("{}:{HOST_FOLDER}:ro", sockets.folder().display()),
@@ -183,7 +243,7 @@ impl Maker {
         HostConfig {
             auto_remove: Some(true),
             network_mode: Some(
-                match spec.network {
+                match shape.network {
                     Network::None => "none",
                     Network::Bridge => "bridge",
                 }
@@ -194,8 +254,8 @@ impl Maker {
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             memory: Some(memory),
             memory_swap: Some(memory),
-            nano_cpus: Some(nano_cpus(limits.cpus.min(self.cpus))),
-            pids_limit: Some(i64::from(limits.pids.saturating_add(SHIM_PIDS))),
+            nano_cpus: Some(nano_cpus(shape.cpus.min(self.cpus))),
+            pids_limit: Some(i64::from(shape.pids.saturating_add(SHIM_PIDS))),
             ulimits: Some(vec![ResourcesUlimits {
                 name: Some("nofile".to_owned()),
                 soft: Some(4096),
@@ -246,7 +306,7 @@ fn hello(spec: &SandboxSpec) -> Hello {
 impl Sandboxes for Docker {
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>> {
         // A task of its own: whoever stops waiting for it does not leave a container behind that nobody knows.
-        let (maker, spec) = (Arc::clone(&self.maker), spec.clone());
+        let (maker, spec, shape) = (Arc::clone(&self.maker), spec.clone(), Shape::of(spec));
         let rollout = spec.rollout.to_string();
         let (done, making) = oneshot::channel();
         self.maker.removals.work.spawn(async move {
@@ -254,124 +314,17 @@ impl Sandboxes for Docker {
             let _ = done.send(maker.make(&spec).await);
         });
         match making.await {
-            Ok(made) => Ok(Box::new(made?)),
+            Ok(made) => {
+                let container = made?;
+                self.refill(shape);
+                Ok(Box::new(container))
+            }
             Err(_) => Err(Error::Lost { sandbox: rollout, reason: "it was never made".to_owned() }),
         }
     }
 
     async fn drain(&self) {
+        self.maker.warm.pause().iter().for_each(|blank| self.maker.discard(blank));
         self.maker.removals.work.wait().await;
-    }
-}
-
-/// One container.
-struct Container {
-    id: String,
-    spec: SandboxSpec,
-    connection: Connection,
-    sockets: Sockets,
-    removals: Arc<Removals>,
-    is_stopped: AtomicBool,
-}
-
-#[async_trait]
-impl Sandbox for Container {
-    fn spec(&self) -> &SandboxSpec {
-        &self.spec
-    }
-
-    async fn call(&self, request: Request, payload: Vec<u8>) -> Result<(Response, Vec<u8>)> {
-        self.connection.call(&request, payload).await
-    }
-
-    async fn pack(&self, pack: Pack) -> Result<(Packed, Archive)> {
-        self.connection.pack(pack).await
-    }
-
-    async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked> {
-        self.connection.unpack(unpack, archive).await
-    }
-
-    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
-        let socket = self.sockets.listen(to)?;
-        let request = Request::Tunnel(Tunnel { port, socket });
-        match self.connection.call(&request, Vec::new()).await? {
-            (Response::Tunnel { port }, _) => Ok(port),
-            (other, _) => Err(unexpected(other)),
-        }
-    }
-
-    async fn stop(&self) -> Result<()> {
-        self.end();
-        Ok(())
-    }
-}
-
-impl Container {
-    fn end(&self) {
-        if !self.is_stopped.swap(true, Ordering::Relaxed) {
-            self.connection.close();
-            self.removals.await_end(self.id.clone());
-        }
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        if !*self.is_stopped.get_mut() {
-            tracing::warn!(rollout = %self.spec.rollout, container = %self.id, "a sandbox was dropped without being stopped");
-            self.end();
-        }
-    }
-}
-
-/// Removals under way: they go on while the next rollout has begun, and somebody can still wait for all of them.
-#[derive(Debug)]
-struct Removals {
-    engine: Engine,
-    work: TaskTracker,
-    runtime: Handle,
-}
-
-impl Removals {
-    /// Of a container that is about to end.
-    fn await_end(&self, id: String) {
-        let removal = gone(self.engine.client.clone(), id);
-        self.work.spawn_on(removal, &self.runtime);
-    }
-
-    /// Of a container that may never have begun.
-    fn force(&self, id: String) {
-        let removal = remove(self.engine.client.clone(), id);
-        self.work.spawn_on(removal, &self.runtime);
-    }
-}
-
-/// Waits until a container that was hung up on has removed itself; removes it by force if it takes too long.
-async fn gone(client: Client, id: String) {
-    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
-    let mut ending = client.wait_container(&id, Some(options));
-    let ended = async {
-        loop {
-            match ending.next().await {
-                Some(Ok(_)) => {}
-                // With which code it ended doesn't matter, nor that it was gone already.
-                None | Some(Err(ClientError::DockerContainerWaitError { .. })) => return true,
-                Some(Err(error)) => return status(&error) == Some(404),
-            }
-        }
-    };
-    if tokio::time::timeout(REMOVAL, ended).await == Ok(true) {
-        return;
-    }
-    remove(client, id).await;
-}
-
-async fn remove(client: Client, id: String) {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match client.remove_container(&id, Some(options)).await {
-        Ok(()) => {}
-        Err(error) if matches!(status(&error), Some(404 | 409)) => {}
-        Err(error) => tracing::warn!(container = %id, %error, "failed to remove a container"),
     }
 }

@@ -1,0 +1,86 @@
+//! One container, as a sandbox.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use trajforge_shim::protocol::{Pack, Packed, Request, Response, Tunnel, Unpack, Unpacked};
+
+use super::removal::Removals;
+use crate::archive::Archive;
+use crate::connection::Connection;
+use crate::error::Result;
+use crate::sandbox::{Sandbox, unexpected};
+use crate::spec::SandboxSpec;
+use crate::tunnel::Sockets;
+
+/// One container.
+pub(super) struct Container {
+    id: String,
+    spec: SandboxSpec,
+    connection: Connection,
+    sockets: Sockets,
+    removals: Arc<Removals>,
+    is_stopped: AtomicBool,
+}
+
+#[async_trait]
+impl Sandbox for Container {
+    fn spec(&self) -> &SandboxSpec {
+        &self.spec
+    }
+
+    async fn call(&self, request: Request, payload: Vec<u8>) -> Result<(Response, Vec<u8>)> {
+        self.connection.call(&request, payload).await
+    }
+
+    async fn pack(&self, pack: Pack) -> Result<(Packed, Archive)> {
+        self.connection.pack(pack).await
+    }
+
+    async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked> {
+        self.connection.unpack(unpack, archive).await
+    }
+
+    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
+        let socket = self.sockets.listen(to)?;
+        let request = Request::Tunnel(Tunnel { port, socket });
+        match self.connection.call(&request, Vec::new()).await? {
+            (Response::Tunnel { port }, _) => Ok(port),
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+
+    async fn stop(&self) -> Result<()> {
+        self.end();
+        Ok(())
+    }
+}
+
+impl Container {
+    pub(super) fn new(
+        id: String,
+        spec: SandboxSpec,
+        (connection, sockets): (Connection, Sockets),
+        removals: Arc<Removals>,
+    ) -> Self {
+        Self { id, spec, connection, sockets, removals, is_stopped: AtomicBool::new(false) }
+    }
+
+    fn end(&self) {
+        if !self.is_stopped.swap(true, Ordering::Relaxed) {
+            self.connection.close();
+            self.removals.await_end(self.id.clone());
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !*self.is_stopped.get_mut() {
+            tracing::warn!(rollout = %self.spec.rollout, container = %self.id, "a sandbox was dropped without being stopped");
+            self.end();
+        }
+    }
+}
