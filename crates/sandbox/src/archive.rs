@@ -50,6 +50,7 @@ impl Archive {
                 path: file.path.clone().into_bytes(),
                 kind: EntryKind::File { size },
                 mode: file.mode,
+                owner: (0, 0),
                 modified: MODIFIED,
             }));
             wire.extend_from_slice(&file.content);

@@ -2,6 +2,7 @@
 
 mod exec;
 mod files;
+mod fork;
 mod isolation;
 mod shell;
 mod transfer;
@@ -87,6 +88,10 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     tunnel::what_streams_arrives_at_once(&*sandbox).await;
     tunnel::a_slow_receiver_holds_its_sender(&*sandbox).await;
     tunnel::ports_of_the_task_are_its_own(&*sandbox).await;
+    end(sandbox).await;
+
+    let sandbox = fresh(sandboxes, spec).await;
+    fork::a_fork_goes_on_from_where_it_was(&*sandbox, sandboxes).await;
     end(sandbox).await;
 
     let (from, to) = (fresh(sandboxes, spec).await, fresh(sandboxes, spec).await);

@@ -17,6 +17,7 @@ use trajforge_shim::protocol::{
 use crate::archive::{Archive, File};
 use crate::error::{Error, Result};
 use crate::exec::{Exec, Ran, Shown};
+use crate::fork::Change;
 use crate::spec::SandboxSpec;
 
 /// Makes sandboxes.
@@ -43,6 +44,9 @@ pub trait Sandbox: Send + Sync {
 
     /// Lays an archive out.
     async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked>;
+
+    /// What differs from the image, in the order of paths; mounts of the engine may be among it.
+    async fn changes(&self) -> Result<Vec<Change>>;
 
     /// A port of its own loopback that leads to an address of the host, for as long as it lives: the way out of a sandbox
     /// without a network. Any free port if 0; gives back which.
@@ -188,7 +192,12 @@ pub trait SandboxExt: Sandbox {
     /// passes is checked on the way, and what was at those places there is gone.
     async fn carry(&self, paths: &[String], other: &dyn Sandbox) -> Result<Packed> {
         let max_bytes = self.disk_bytes();
-        let pack = Pack { paths: paths.to_vec(), max_bytes };
+        let pack = Pack {
+            paths: paths.to_vec(),
+            shallow: Vec::new(),
+            meanwhile: protocol::Meanwhile::Running,
+            max_bytes,
+        };
         let (packed, archive) = self.pack(pack).await?;
         let unpack = Unpack { root: "/".to_owned(), owner: Owner::Agent, clear: paths.to_vec(), max_bytes };
         other.unpack(unpack, archive.checked(max_bytes)).await?;

@@ -24,6 +24,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Permission bits.
     pub mode: u32,
+    /// User and group, as numbers.
+    pub owner: (u32, u32),
     /// Of the last change, in seconds since 1970.
     pub modified: u64,
 }
@@ -97,6 +99,8 @@ pub fn header(entry: &Entry) -> Vec<u8> {
     let mut block = block(&entry.path, flag, size, entry.mode & 0o1777);
     block[TARGET][..target.len().min(TARGET.len())]
         .copy_from_slice(&target[..target.len().min(TARGET.len())]);
+    number(&mut block[108..116], u64::from(entry.owner.0));
+    number(&mut block[116..124], u64::from(entry.owner.1));
     number(&mut block[136..148], entry.modified);
     seal(&mut block);
     wire.extend_from_slice(&block);
@@ -334,9 +338,15 @@ impl Reader {
             path,
             kind,
             mode: mode & 0o777 | sticky,
+            owner: (id(&block[108..116]), id(&block[116..124])),
             modified: parse(&block[136..148]).unwrap_or(0),
         }))
     }
+}
+
+/// A user or group; nobody, where it makes no sense.
+fn id(field: &[u8]) -> u32 {
+    parse(field).and_then(|id| u32::try_from(id).ok()).unwrap_or(65_534)
 }
 
 fn split(bytes: &[u8], left: u64) -> (&[u8], &[u8]) {
@@ -413,7 +423,7 @@ mod tests {
 
     fn file(path: &str, content: &[u8]) -> (Entry, Vec<u8>) {
         let kind = EntryKind::File { size: content.len() as u64 };
-        (Entry { path: path.into(), kind, mode: 0o644, modified: 1 }, content.to_vec())
+        (Entry { path: path.into(), kind, mode: 0o644, owner: (0, 0), modified: 1 }, content.to_vec())
     }
 
     prop_compose! {
@@ -434,10 +444,10 @@ mod tests {
         ) {
             let mut entries: Vec<(Entry, Vec<u8>)> = files.into_iter().map(|(path, content, mode)| {
                 let kind = EntryKind::File { size: content.len() as u64 };
-                (Entry { path, kind, mode, modified: 1_700_000_000 }, content)
+                (Entry { path, kind, mode, owner: (1000, 77), modified: 1_700_000_000 }, content)
             }).collect();
             entries.extend(links.into_iter().map(|(path, target)| {
-                (Entry { path, kind: EntryKind::Link { target }, mode: 0o777, modified: 0 }, Vec::new())
+                (Entry { path, kind: EntryKind::Link { target }, mode: 0o777, owner: (0, 1), modified: 0 }, Vec::new())
             }));
             prop_assert_eq!(unpack(&pack(&entries), step, u64::MAX).unwrap(), entries);
         }

@@ -180,7 +180,8 @@ pub(crate) fn clear(path: &[u8]) -> io::Result<()> {
     remove(&folder, &CString::new(*name)?, 0)
 }
 
-fn remove(folder: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
+/// Removes something in a folder, with all that is below it; that there is nothing is fine.
+pub(crate) fn remove(folder: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
     match unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) if depth < MAX_DEPTH => {}

@@ -1,5 +1,6 @@
 //! Packing paths into an archive that streams to the host.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
@@ -8,17 +9,22 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, statat};
 use trajforge_shim::archive::{Entry, EntryKind, header, padding, trailer};
 use trajforge_shim::frame::{CHUNK, Frame, Kind};
-use trajforge_shim::protocol::{Pack, Packed, Problem, ProblemKind, Response};
+use trajforge_shim::protocol::{Meanwhile, Pack, Packed, Problem, ProblemKind, Response};
 
 use crate::folder::{self, Item, Next, walk};
 use crate::outlet::{failed_to, problem};
+use crate::process::Standstill;
 use crate::stream::Credit;
 use crate::world::World;
 
 /// Looks first, so that what is too large is refused before a byte is sent; then answers and sends.
 pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> Result<(), Problem> {
+    let _standstill = match pack.meanwhile {
+        Meanwhile::Running => None,
+        Meanwhile::Stopped => Some(Standstill::of(world.agent().0, &HashSet::new())),
+    };
     let mut packed = Packed::default();
-    each(&pack.paths, &mut |item| {
+    each(pack, &mut |item| {
         match item.kind() {
             FileType::RegularFile => packed.bytes = packed.bytes.saturating_add(size(item)),
             FileType::Directory | FileType::Symlink => {}
@@ -38,8 +44,7 @@ pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> R
     })?;
     world.outlet.reply(id, &Response::Packed(packed), Vec::new());
     let mut stream = Stream { world, id, credit, waiting: Vec::with_capacity(CHUNK) };
-    let sent =
-        each(&pack.paths, &mut |item| stream.put(item).map(|()| Next::Enter)).and_then(|()| stream.finish());
+    let sent = each(pack, &mut |item| stream.put(item).map(|()| Next::Enter)).and_then(|()| stream.finish());
     if let Err(problem) = sent {
         let why = Frame::bare(Kind::Cancel, id, problem.message.into_bytes());
         let _ = world.outlet.send(&why);
@@ -48,8 +53,9 @@ pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> R
 }
 
 /// Visits the paths and all that is below them; their names are relative to the root of the file system.
-fn each(paths: &[String], visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Problem>) -> Result<(), Problem> {
-    for path in paths {
+fn each(pack: &Pack, visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Problem>) -> Result<(), Problem> {
+    let shallow = pack.shallow.iter().map(|path| (path, Next::Pass));
+    for (path, next) in shallow.chain(pack.paths.iter().map(|path| (path, Next::Enter))) {
         let Some((folder, name)) = locate(path)? else {
             continue;
         };
@@ -60,7 +66,7 @@ fn each(paths: &[String], visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Probl
         let item = Item { path: &relative, name: &name, folder: &folder, stat };
         let is_folder = item.kind() == FileType::Directory;
         visit(&item)?;
-        if is_folder {
+        if is_folder && next == Next::Enter {
             let inner =
                 folder::find(path.as_bytes()).map_err(|error| failed_to(&format!("pack {path}"), &error))?;
             walk(&inner, &mut relative, 0, visit)?;
@@ -120,7 +126,8 @@ impl Stream<'_> {
         let entry = Entry {
             path: item.path.to_vec(),
             kind,
-            mode: item.stat.st_mode & 0o777,
+            mode: item.stat.st_mode & 0o1777,
+            owner: (item.stat.st_uid, item.stat.st_gid),
             modified: u64::try_from(item.stat.st_mtime).unwrap_or(0),
         };
         self.push(&header(&entry))?;

@@ -226,6 +226,12 @@ pub struct Tree {
 pub struct Pack {
     /// Absolute; those that don't exist are left out.
     pub paths: Vec<String>,
+    /// Absolute, and packed without what is below them.
+    #[serde(default)]
+    pub shallow: Vec<String>,
+    /// What the agent's processes do in the meantime.
+    #[serde(default)]
+    pub meanwhile: Meanwhile,
     /// Refused when the files together are larger.
     pub max_bytes: u64,
 }
@@ -251,6 +257,8 @@ pub enum Owner {
     Agent,
     /// Root's, and readable as their modes say.
     Root,
+    /// Each entry's own, as it was packed: for forks.
+    Kept,
     /// Out of the agent's reach: the root folder is closed to all but the checks.
     Secret,
 }

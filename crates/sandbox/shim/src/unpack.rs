@@ -1,5 +1,6 @@
 //! Laying an archive out below a root: nothing in it can reach beyond, through links or otherwise.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -8,7 +9,6 @@ use std::sync::mpsc::Receiver;
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fstat, futimens, openat, symlinkat,
 };
-use rustix::io::Errno;
 use trajforge_shim::archive::{ArchiveError, Entry, EntryKind, Event, Reader};
 use trajforge_shim::protocol::{Owner, Problem, ProblemKind, SECRET_UID, Unpack, Unpacked};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(
     let (uid, gid) = world.agent();
     let owner = match unpack.owner {
         Owner::Agent => (uid, gid),
-        Owner::Root => (0, 0),
+        Owner::Root | Owner::Kept => (0, 0),
         Owner::Secret => (SECRET_UID, SECRET_UID),
     };
     for path in &unpack.clear {
@@ -34,7 +34,7 @@ pub(crate) fn run(
     }
     let root =
         open_root(unpack, owner).map_err(|error| failed_to(&format!("unpack at {}", unpack.root), &error))?;
-    let mut layout = Layout { root, owner, file: None };
+    let mut layout = Layout { root, owner, keeps: unpack.owner == Owner::Kept, file: None };
     let mut reader = Reader::new(unpack.max_bytes);
     loop {
         match pieces.recv() {
@@ -69,6 +69,8 @@ fn open_root(unpack: &Unpack, owner: (u32, u32)) -> io::Result<OwnedFd> {
 struct Layout {
     root: OwnedFd,
     owner: (u32, u32),
+    /// Whether each entry has its own owner.
+    keeps: bool,
     file: Option<(File, Entry)>,
 }
 
@@ -116,16 +118,24 @@ impl Layout {
             return Ok(());
         };
         let folder = folder::make_below(&self.root, above.iter().copied(), self.owner)?;
+        let (owner, mode) =
+            if self.keeps { (entry.owner, entry.mode) } else { (self.owner, entry.mode & 0o777) };
         match &entry.kind {
             EntryKind::Folder => {
-                let made = folder::make_below(&folder, [*name], self.owner)?;
-                folder::give(&made, self.owner)?;
-                folder::set_mode(&made, entry.mode)
+                let made = match folder::make_below(&folder, [*name], owner) {
+                    Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => {
+                        make_room(&folder, name)?;
+                        folder::make_below(&folder, [*name], owner)?
+                    }
+                    other => other?,
+                };
+                folder::give(&made, owner)?;
+                folder::set_mode(&made, mode)
             }
             EntryKind::Link { target } => {
                 make_room(&folder, name)?;
                 symlinkat(target.as_slice(), &folder, *name)?;
-                let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+                let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
                 chownat(&folder, *name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
                 Ok(())
             }
@@ -134,8 +144,8 @@ impl Layout {
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = openat(&folder, *name, flags, Mode::from_raw_mode(0o600))?;
-                folder::give(&file, self.owner)?;
-                folder::set_mode(&file, entry.mode)?;
+                folder::give(&file, owner)?;
+                folder::set_mode(&file, mode)?;
                 self.file = Some((File::from(file), entry));
                 Ok(())
             }
@@ -144,10 +154,7 @@ impl Layout {
 }
 
 fn make_room(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
-    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    folder::remove(folder, &CString::new(name)?, 0)
 }
 
 fn touch(file: &File, entry: &Entry) -> io::Result<()> {

@@ -13,6 +13,7 @@ use trajforge_shim::text::{Before, Line, LineKind, Matches, Told, edited, listed
 
 use crate::archive::{Archive, File};
 use crate::error::{Error, Result};
+use crate::fork::Change;
 use crate::sandbox::{Sandbox, Sandboxes};
 use crate::spec::SandboxSpec;
 
@@ -145,6 +146,10 @@ impl Sandbox for Fake {
             state.files.insert(path, (file.mode & 0o777, file.content));
         }
         Ok(unpacked)
+    }
+
+    async fn changes(&self) -> Result<Vec<Change>> {
+        Err(Error::Refused { reason: "a scripted sandbox has no image that it could differ from".to_owned() })
     }
 
     async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {

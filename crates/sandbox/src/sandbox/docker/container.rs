@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bollard::models::{ChangeType, FilesystemChange};
 use trajforge_shim::protocol::{Pack, Packed, Request, Response, Tunnel, Unpack, Unpacked};
 
 use super::removal::Removals;
 use crate::archive::Archive;
 use crate::connection::Connection;
 use crate::error::Result;
+use crate::fork::Change;
 use crate::sandbox::{Sandbox, unexpected};
 use crate::spec::SandboxSpec;
 use crate::tunnel::Sockets;
@@ -41,6 +43,19 @@ impl Sandbox for Container {
 
     async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked> {
         self.connection.unpack(unpack, archive).await
+    }
+
+    async fn changes(&self) -> Result<Vec<Change>> {
+        let engine = &self.removals.engine;
+        let changes = engine.client.container_changes(&self.id).await;
+        let changes = changes.map_err(|error| engine.error("compare a container with its image", error))?;
+        let change = |change: FilesystemChange| match change.kind {
+            ChangeType::_2 => Change::Removed(change.path),
+            ChangeType::_0 | ChangeType::_1 => Change::Changed(change.path),
+        };
+        let mut changes: Vec<Change> = changes.unwrap_or_default().into_iter().map(change).collect();
+        changes.sort_unstable();
+        Ok(changes)
     }
 
     async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {

@@ -19,7 +19,7 @@ const REMOVAL: Duration = Duration::from_secs(20);
 /// Removals under way, and other work that nobody has to wait for: they go on while the next rollout has begun, and somebody can still wait for all of them.
 #[derive(Debug)]
 pub(super) struct Removals {
-    engine: Engine,
+    pub(super) engine: Engine,
     pub(super) work: TaskTracker,
     runtime: Handle,
 }
