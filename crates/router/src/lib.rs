@@ -1,10 +1,12 @@
 //! Models behind endpoints: who they are, what they cost, and how to ask them.
 
 mod catalog;
+mod dialect;
 mod error;
 mod model;
 mod scripted;
 mod secret;
+mod sse;
 
 pub use catalog::Catalog;
 pub use error::Error;
