@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trajforge_schema::Price;
+use trajforge_schema::{Price, TokenPrice};
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -341,8 +341,9 @@ pub(crate) enum SplitChoice {
 fn price(text: &str) -> Result<Price, String> {
     let wrong = || "write two numbers with a comma between them, such as 0.40,1.60".to_owned();
     let (input, output) = text.split_once(',').ok_or_else(wrong)?;
-    let number =
-        |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite());
-    let (input, output) = number(input).zip(number(output)).ok_or_else(wrong)?;
-    Ok(Price { input, output, cached_input: None })
+    let one = |text: &str| {
+        let number = text.trim().parse::<f64>().map_err(|_| wrong())?;
+        TokenPrice::try_from(number).map_err(|error| error.to_string())
+    };
+    Ok(Price::of(one(input)?, one(output)?))
 }

@@ -158,16 +158,18 @@ fn copied(body: &Value, but: &[&str]) -> Map<String, Value> {
 }
 
 /// A usage whose numbers can be true: whole, and with no part larger than the whole.
-fn plausible(input: &Value, cached: &Value, output: &Value) -> Option<Usage> {
+fn plausible(input: &Value, cached: &Value, output: &Value, reasoning: &Value) -> Option<Usage> {
     let part = |value: &Value| if value.is_null() { Some(0) } else { value.as_u64() };
-    let (input, cached, output) = (input.as_u64()?, part(cached)?, output.as_u64()?);
-    if cached > input || input + output == 0 {
+    let (input, cached) = (input.as_u64()?, part(cached)?);
+    let (output, reasoning) = (output.as_u64()?, part(reasoning)?);
+    if cached > input || reasoning > output || input == 0 {
         return None;
     }
     Some(Usage {
         input: Tokens(input),
         cached_input: Tokens(cached),
         output: Tokens(output),
+        reasoning: Tokens(reasoning),
         ..Usage::default()
     })
 }

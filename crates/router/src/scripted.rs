@@ -14,7 +14,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use trajforge_schema::{Dialect, ModelEntry, Price, Provenance};
+use trajforge_schema::{ModelEntry, Price, Provenance, TokenPrice};
 
 /// What the server answers to one request.
 #[derive(Debug, Clone)]
@@ -86,17 +86,10 @@ impl Scripted {
     /// An entry that points here; recorded as simulated.
     pub fn entry(&self, name: &str) -> ModelEntry {
         ModelEntry {
-            name: name.to_owned(),
-            base_url: self.base_url(),
-            dialect: Dialect::OpenaiChat,
-            model: name.to_owned(),
-            key_variable: None,
-            context_tokens: 128_000,
-            output_tokens: 8_192,
             request_seconds: 5,
-            price: Some(Price { input: 1.0, output: 2.0, cached_input: None }),
-            parameters: serde_json::Map::new(),
+            price: Some(price()),
             provenance: Provenance::Simulated,
+            ..ModelEntry::at(name, &self.base_url())
         }
     }
 
@@ -109,6 +102,12 @@ impl Scripted {
     pub fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A dollar for a million tokens in, two for a million out.
+fn price() -> Price {
+    let of = |dollars: f64| TokenPrice::try_from(dollars).expect("a small whole number is a price");
+    Price::of(of(1.0), of(2.0))
 }
 
 impl Drop for Scripted {

@@ -27,7 +27,7 @@ pub use clock::{Clock, Timestamp};
 pub use event::{DropCount, Event};
 pub use failure::{Boundary, Failure, FailureCode};
 pub use ids::{Digest, InvalidId, RolloutId, RunName, TaskId, TemplateId};
-pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, Usage};
+pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, RateLimits, Usage};
 pub use outcome::{Ending, Limit, Outcome};
 pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
@@ -38,5 +38,5 @@ pub use task::{
     Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
     Verification,
 };
-pub use units::{MicroDollars, Seed, Tokens};
+pub use units::{InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
 pub use verdict::{DropReason, Verdict};

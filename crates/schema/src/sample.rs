@@ -258,7 +258,7 @@ fn turn_of(step: &Step) -> ModelTurn {
         inserted: Vec::new(),
         response_id: None,
         finish_reason: Some("tool_calls".to_owned()),
-        usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20) },
+        usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20), ..Usage::default() },
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,

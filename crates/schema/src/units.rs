@@ -50,6 +50,60 @@ impl fmt::Display for Tokens {
     }
 }
 
+impl Tokens {
+    /// Whether there are none.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Pico-dollars in a micro-dollar.
+pub(crate) const PICO_PER_MICRO: u64 = 1_000_000;
+/// The dearest price of a token that is taken for one: a dollar.
+const DEAREST: f64 = 1e6;
+
+/// What one token costs, exact to the millionth of a micro-dollar; written in US dollars per million tokens.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
+pub struct TokenPrice(u64);
+
+/// A number that is no price of a token.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is no price: write US dollars per million tokens, from 0 to 1000000, with at most six decimals")]
+pub struct InvalidPrice(pub f64);
+
+impl TokenPrice {
+    /// In millionths of a micro-dollar.
+    pub fn pico_dollars(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for TokenPrice {
+    type Error = InvalidPrice;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 10^12")]
+    fn try_from(dollars: f64) -> Result<Self, InvalidPrice> {
+        let pico = (dollars * PICO_PER_MICRO as f64).round();
+        // What is written with six decimals is at most rounding away from a whole number.
+        let is_exact = (dollars * PICO_PER_MICRO as f64 - pico).abs() < 1e-3;
+        if (0.0..=DEAREST).contains(&dollars) && is_exact {
+            Ok(Self(pico as u64))
+        } else {
+            Err(InvalidPrice(dollars))
+        }
+    }
+}
+
+impl From<TokenPrice> for f64 {
+    fn from(price: TokenPrice) -> Self {
+        price.0 as f64 / PICO_PER_MICRO as f64
+    }
+}
+
 macro_rules! sum {
     ($name:ident) => {
         impl Add for $name {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use trajforge_pipeline::run::{PlanOrder, dry_run};
 use trajforge_pipeline::{RunOrder, RunReport, Selection, World, parse_seeds, run as run_all};
-use trajforge_schema::{Dialect, ModelEntry, Provenance, RunName};
+use trajforge_schema::{ModelEntry, RunName};
 
 use crate::cli::{Global, Run};
 use crate::{output, progress, system};
@@ -59,17 +59,9 @@ fn add_endpoint(world: &mut World, order: &Run) -> anyhow::Result<()> {
     let Some(base_url) = &order.base_url else { return Ok(()) };
     let [name] = order.models.as_slice() else { bail!("--base-url goes with exactly one --model") };
     world.catalog.add(ModelEntry {
-        name: name.clone(),
-        base_url: base_url.clone(),
-        dialect: Dialect::OpenaiChat,
-        model: name.clone(),
         key_variable: order.key_variable.clone(),
-        context_tokens: 128_000,
-        output_tokens: 8_192,
-        request_seconds: 300,
         price: order.price,
-        parameters: serde_json::Map::new(),
-        provenance: Provenance::Model,
+        ..ModelEntry::at(name, base_url)
     });
     Ok(())
 }

@@ -63,7 +63,8 @@ impl Protocol for Chat {
         let cached = &usage["prompt_tokens_details"]["cached_tokens"];
         // DeepSeek tells of its cache in a field of its own.
         let cached = if cached.is_null() { &usage["prompt_cache_hit_tokens"] } else { cached };
-        plausible(&usage["prompt_tokens"], cached, &usage["completion_tokens"])
+        let reasoning = &usage["completion_tokens_details"]["reasoning_tokens"];
+        plausible(&usage["prompt_tokens"], cached, &usage["completion_tokens"], reasoning)
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Value {

@@ -77,9 +77,10 @@ impl Protocol for Messages {
         let written = usage["cache_creation_input_tokens"].as_u64().unwrap_or(0);
         let (fresh, output) = (usage["input_tokens"].as_u64()?, usage["output_tokens"].as_u64()?);
         let input = fresh + cached + written;
-        (input + output > 0).then(|| Usage {
+        (input > 0).then(|| Usage {
             input: Tokens(input),
             cached_input: Tokens(cached),
+            cache_write: Tokens(written),
             output: Tokens(output),
             ..Usage::default()
         })

@@ -69,7 +69,8 @@ impl Protocol for Responses {
     fn usage(&self, response: &Value) -> Option<Usage> {
         let usage = &response["usage"];
         let cached = &usage["input_tokens_details"]["cached_tokens"];
-        plausible(&usage["input_tokens"], cached, &usage["output_tokens"])
+        let reasoning = &usage["output_tokens_details"]["reasoning_tokens"];
+        plausible(&usage["input_tokens"], cached, &usage["output_tokens"], reasoning)
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Value {

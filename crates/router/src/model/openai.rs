@@ -193,7 +193,10 @@ fn usage(usage: &Value) -> Usage {
     Usage {
         input: count(&usage["prompt_tokens"]),
         cached_input: count(&usage["prompt_tokens_details"]["cached_tokens"]),
+        cache_write: Tokens(0),
         output: count(&usage["completion_tokens"]),
+        reasoning: count(&usage["completion_tokens_details"]["reasoning_tokens"]),
+        estimated: false,
     }
 }
 
