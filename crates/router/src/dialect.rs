@@ -44,6 +44,12 @@ pub(crate) trait Protocol: Sync {
     /// What a response says it used; nothing where it says nothing that can be true.
     fn usage(&self, response: &Value) -> Option<Usage>;
 
+    /// Whether a stream's event is the last that matters.
+    fn is_last(&self, event: &SseEvent) -> bool;
+
+    /// Whether a body is a response at all.
+    fn is_response(&self, response: &Value) -> bool;
+
     /// The body of an error.
     fn error(&self, kind: ErrorKind, message: &str) -> Value;
 }
@@ -126,6 +132,36 @@ fn with_native(mut message: Map<String, Value>, dialect: Dialect, items: &[Value
 fn native(message: &Value, dialect: Dialect) -> Option<&Vec<Value>> {
     let native = &message[NATIVE];
     if native["dialect"] == dialect.as_str() { native["items"].as_array() } else { None }
+}
+
+/// Whether an assistant's message has neither text nor calls.
+pub(crate) fn says_nothing(message: &Value) -> bool {
+    all_text(&message["content"]).is_empty()
+        && text(&message["refusal"]).is_empty()
+        && list(&message["tool_calls"]).is_empty()
+}
+
+/// Gives each call of a message an id of its own: some servers give none, or the same to several, and a result has to
+/// name the call that it answers.
+pub(crate) fn name_calls(message: &mut Value) {
+    if message["role"].is_null() {
+        message["role"] = json!("assistant");
+    }
+    let mut seen: Vec<String> = Vec::new();
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        if !call.is_object() {
+            continue;
+        }
+        let given = text(&call["id"]).to_owned();
+        let mut id = if given.is_empty() { format!("call-{}", seen.len() + 1) } else { given.clone() };
+        while seen.contains(&id) {
+            id = format!("{id}-{}", seen.len() + 1);
+        }
+        if id != given {
+            call["id"] = json!(id);
+        }
+        seen.push(id);
+    }
 }
 
 /// The elements of a list; none where it is no list.

@@ -3,13 +3,17 @@
 mod catalog;
 mod dialect;
 mod error;
+mod lost;
 mod model;
 mod scripted;
 mod secret;
 mod sse;
+mod wire;
 
 pub use catalog::Catalog;
+pub use dialect::NATIVE;
 pub use error::Error;
-pub use model::{ChatRequest, Model, Reply, openai::OpenaiChat};
-pub use scripted::{Scripted, ScriptedReply};
+pub use lost::{Charge, Lost};
+pub use model::{ChatRequest, Model, Reply, endpoint::Endpoint};
+pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};
 pub use secret::Secret;

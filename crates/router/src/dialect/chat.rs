@@ -67,6 +67,14 @@ impl Protocol for Chat {
         plausible(&usage["prompt_tokens"], cached, &usage["completion_tokens"], reasoning)
     }
 
+    fn is_last(&self, event: &SseEvent) -> bool {
+        event.data.trim() == "[DONE]"
+    }
+
+    fn is_response(&self, response: &Value) -> bool {
+        response["choices"][0]["message"].is_object()
+    }
+
     fn error(&self, kind: ErrorKind, message: &str) -> Value {
         openai_error(kind, message)
     }

@@ -86,6 +86,14 @@ impl Protocol for Messages {
         })
     }
 
+    fn is_last(&self, event: &SseEvent) -> bool {
+        event.data.contains("\"message_stop\"") && event.name != "content_block_delta"
+    }
+
+    fn is_response(&self, response: &Value) -> bool {
+        response["content"].is_array()
+    }
+
     fn error(&self, kind: ErrorKind, message: &str) -> Value {
         let kind = match kind {
             ErrorKind::Invalid => "invalid_request_error",

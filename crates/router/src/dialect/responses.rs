@@ -73,6 +73,14 @@ impl Protocol for Responses {
         plausible(&usage["input_tokens"], cached, &usage["output_tokens"], reasoning)
     }
 
+    fn is_last(&self, event: &SseEvent) -> bool {
+        matches!(event.name.as_str(), "response.completed" | "response.incomplete" | "response.failed")
+    }
+
+    fn is_response(&self, response: &Value) -> bool {
+        response["output"].is_array()
+    }
+
     fn error(&self, kind: ErrorKind, message: &str) -> Value {
         super::chat::openai_error(kind, message)
     }
