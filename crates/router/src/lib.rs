@@ -4,6 +4,7 @@ pub mod budget;
 mod catalog;
 mod error;
 mod model;
+pub mod pressure;
 mod scripted;
 mod secret;
 mod stream;
