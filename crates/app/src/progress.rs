@@ -77,7 +77,10 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
             note(bar, &format!("the image {tag} is there after {}", output::duration(*seconds)));
         }
         Event::Warning { message } => note(bar, message),
-        Event::StepRecorded { .. } => {}
+        Event::StepRecorded { .. }
+        | Event::BudgetReserved { .. }
+        | Event::BudgetSettled { .. }
+        | Event::CapReached { .. } => {}
     }
     bar.set_message(text(&shown));
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use trajforge_schema::{Failure, FailureCode};
 
+use crate::budget::CapReached;
+
 /// Why there is no reply, or no model.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,6 +36,23 @@ pub enum Error {
     /// The HTTP client can't be made.
     #[error("the HTTP client could not be set up: {0}")]
     Client(String),
+    /// The request may not leave: it could break a cap.
+    #[error(transparent)]
+    CapReached(CapReached),
+    /// What was spent can't be read or written down.
+    #[error("{}: what was spent can't be read or written: {source}", path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A model whose price is unknown, and nobody allowed that.
+    #[error("the price of the model {model} is unknown")]
+    Unpriced {
+        /// Its name.
+        model: String,
+    },
     /// The request failed, after all retries.
     #[error("{message}")]
     Request {
@@ -58,6 +77,11 @@ impl Error {
             Self::KeyMissing { variable, .. } => Some(format!("export {variable}=...")),
             Self::Request { code: FailureCode::ModelUnreachable, .. } => {
                 Some("is the endpoint running, and is its base URL right?".to_owned())
+            }
+            Self::CapReached(_) => Some("raise the cap, and go on with `trajforge run --resume`".to_owned()),
+            Self::Ledger { .. } => Some("make room on the disk, or mend the file's permissions".to_owned()),
+            Self::Unpriced { .. } => {
+                Some("put a price into its entry, give --price INPUT,OUTPUT, or --allow-unpriced".to_owned())
             }
             Self::Client(_) | Self::Request { .. } => None,
         }

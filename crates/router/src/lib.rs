@@ -1,15 +1,19 @@
 //! Models behind endpoints: who they are, what they cost, and how to ask them.
 
+pub mod budget;
 mod catalog;
 mod dialect;
 mod error;
 mod lost;
 mod model;
+pub mod pressure;
 mod scripted;
 mod secret;
 mod sse;
+mod stream;
 mod wire;
 
+pub use budget::{Account, Budget, Caps, Reservation};
 pub use catalog::Catalog;
 pub use dialect::NATIVE;
 pub use error::Error;
@@ -17,3 +21,4 @@ pub use lost::{Charge, Lost};
 pub use model::{ChatRequest, Model, Reply, endpoint::Endpoint};
 pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};
 pub use secret::Secret;
+pub use stream::Stream;
