@@ -4,6 +4,7 @@
 
 mod action;
 mod bytes;
+mod choice;
 mod clock;
 mod event;
 mod failure;
@@ -23,6 +24,7 @@ mod verdict;
 
 pub use action::{Action, ActionKind, Position};
 pub use bytes::Content;
+pub use choice::Choice;
 pub use clock::{Clock, Timestamp};
 pub use event::{DropCount, Event};
 pub use failure::{Boundary, Failure, FailureCode};
