@@ -232,6 +232,8 @@ fn of_failure(code: FailureCode) -> Code {
         FailureCode::ModelUnreachable
         | FailureCode::ModelTimeout
         | FailureCode::ModelRefused
+        | FailureCode::ModelUnpaid
+        | FailureCode::ContentRefused
         | FailureCode::ModelOverloaded
         | FailureCode::ModelMalformed
         | FailureCode::ContextOverflow => Code::Tf301,

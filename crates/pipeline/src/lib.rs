@@ -15,7 +15,7 @@ pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
 pub use world::{Events, Home, World};
 
-pub use trajforge_router::{Catalog, OpenaiChat, Secret};
+pub use trajforge_router::{Catalog, Endpoint, Secret};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};
 pub use trajforge_sandbox::{ImageStatus, Images};
 pub use trajforge_scheduler::{Counts, Row, RowState};

@@ -223,7 +223,7 @@ impl<'a> Worker<'a> {
         };
         match failure.code {
             FailureCode::DockerUnreachable | FailureCode::ImageMissing | FailureCode::DiskFull => true,
-            FailureCode::ContextOverflow => false,
+            FailureCode::ContextOverflow | FailureCode::ContentRefused => false,
             _ => failure.boundary == Boundary::Model && !answered(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trajforge_router::{Catalog, Model, OpenaiChat, Secret};
+use trajforge_router::{Catalog, Endpoint, Model, Secret};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
 use trajforge_schema::{Clock, Event};
 use trajforge_template::Library;
@@ -84,7 +84,7 @@ impl World {
                 Some((self.key)(variable).ok_or_else(missing)?)
             }
         };
-        Ok(Arc::new(OpenaiChat::new(entry, key)?))
+        Ok(Arc::new(Endpoint::new(entry, key)?))
     }
 
     /// The exact tag of each named image, made where it is not there.

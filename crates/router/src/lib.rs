@@ -2,19 +2,25 @@
 
 pub mod budget;
 mod catalog;
+mod dialect;
 mod error;
+mod lost;
 mod model;
 pub mod policy;
 pub mod pressure;
 mod scripted;
 mod secret;
+mod sse;
 mod stream;
+mod wire;
 
 pub use budget::{Account, Budget, Caps, Reservation};
 pub use catalog::Catalog;
+pub use dialect::NATIVE;
 pub use error::Error;
-pub use model::{ChatRequest, Model, Reply, openai::OpenaiChat};
+pub use lost::{Charge, Lost};
+pub use model::{ChatRequest, Model, Reply, endpoint::Endpoint};
 pub use policy::{Policy, Route, Router};
-pub use scripted::{Scripted, ScriptedReply};
+pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};
 pub use secret::Secret;
 pub use stream::Stream;

@@ -1,6 +1,6 @@
 //! A model: something that answers a conversation.
 
-pub(crate) mod openai;
+pub(crate) mod endpoint;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -20,7 +20,8 @@ pub struct ChatRequest {
 /// What comes back: the assistant's message as the provider sent it, and what it used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// The assistant's message, every field that the provider sent.
+    /// The assistant's message in the form of chat completions, every field that the provider sent: sent back as it
+    /// is, it gives the provider its own items, such as signed reasoning, word for word.
     pub message: Value,
     /// The provider's id of the reply.
     pub response_id: Option<String>,
@@ -34,6 +35,9 @@ pub struct Reply {
     pub requests: u32,
     /// From the first request to the reply.
     pub seconds: f64,
+    /// The whole response as the provider sent it, in its own dialect; one that came as a stream is put together.
+    /// Log-probabilities and token ids stand here.
+    pub response: Value,
 }
 
 /// Something that answers a conversation.

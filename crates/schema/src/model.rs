@@ -134,8 +134,28 @@ pub enum Dialect {
     OpenaiChat,
     /// `POST /responses`, as OpenAI serves it.
     OpenaiResponses,
-    /// `POST /messages`, as Anthropic serves it.
+    /// `POST /messages`, as Anthropic and some others serve it.
     AnthropicMessages,
+}
+
+impl Dialect {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
+            Self::AnthropicMessages => "anthropic_messages",
+        }
+    }
+
+    /// Where it is served, after the base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "/chat/completions",
+            Self::OpenaiResponses => "/responses",
+            Self::AnthropicMessages => "/messages",
+        }
+    }
 }
 
 /// What tokens cost, in US dollars per million of them, which is the same number as micro-dollars for each.

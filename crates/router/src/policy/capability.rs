@@ -1,5 +1,4 @@
-//! `capability`: whatever is expected to do a task of this category and difficulty at the least cost, learned from
-//! measured pass rates.
+//! `capability`: whoever is expected to do a task of this kind at the least cost, by the pass rates measured so far.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,256 @@
+//! An endpoint of any dialect, asked as a stream so that a long reply meets no limit made for a short one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use trajforge_schema::{Dialect, FailureCode, ModelEntry, Usage};
+
+use crate::dialect::{self, Streamed, protocol};
+use crate::error::Error;
+use crate::lost::{Charge, Lost};
+use crate::model::{ChatRequest, Model, Reply};
+use crate::secret::Secret;
+use crate::sse::SseDecoder;
+use crate::wire::{self, Answer, Order, Pace, Wire};
+
+/// Requests for one reply at most.
+const MOST_REQUESTS: u32 = 5;
+/// The first wait between two requests; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest that a provider's Retry-After is waited for.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Bytes of a reply that are read at most.
+const MOST_BYTES: usize = 32 << 20;
+/// How long the connection may stay open after a stream's last event: some servers tell the usage after it.
+const AFTER_LAST: Duration = Duration::from_secs(1);
+
+/// An endpoint.
+#[derive(Debug)]
+pub struct Endpoint {
+    entry: ModelEntry,
+    key: Option<Secret>,
+    wire: Wire,
+    first_wait: Duration,
+}
+
+impl Endpoint {
+    /// A client for an entry; the key comes from whoever may read the environment.
+    pub fn new(entry: ModelEntry, key: Option<Secret>) -> Result<Self, Error> {
+        Ok(Self { entry, key, wire: Wire::new()?, first_wait: FIRST_WAIT })
+    }
+
+    /// The same with another first wait between requests: for tests.
+    #[must_use]
+    pub fn with_first_wait(mut self, wait: Duration) -> Self {
+        self.first_wait = wait;
+        self
+    }
+
+    /// The body of a request, in the endpoint's dialect, with the entry's own parameters.
+    pub fn body(&self, request: &ChatRequest) -> Value {
+        let mut chat = Map::new();
+        chat.insert("model".to_owned(), json!(self.entry.model));
+        chat.insert("messages".to_owned(), json!(request.messages));
+        if !request.tools.is_empty() {
+            chat.insert("tools".to_owned(), json!(request.tools));
+        }
+        chat.insert("max_tokens".to_owned(), json!(self.entry.output_tokens));
+        chat.insert("stream".to_owned(), json!(true));
+        if self.entry.dialect == Dialect::OpenaiChat {
+            chat.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+        }
+        let mut body = protocol(self.entry.dialect).request(&Value::Object(chat));
+        if let Value::Object(fields) = &mut body {
+            for (name, value) in &self.entry.parameters {
+                if value.is_null() {
+                    fields.shift_remove(name);
+                } else {
+                    fields.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        body
+    }
+
+    /// Makes one request, and tells of its reply or of how it was lost.
+    pub async fn ask(&self, request: &ChatRequest) -> Result<Reply, Lost> {
+        let began = Instant::now();
+        let reply = self.exchange(request).await.map_err(|lost| self.masked(lost))?;
+        Ok(Reply { seconds: began.elapsed().as_secs_f64(), ..reply })
+    }
+
+    async fn exchange(&self, request: &ChatRequest) -> Result<Reply, Lost> {
+        let url = format!("{}{}", self.entry.base_url.trim_end_matches('/'), self.entry.dialect.path());
+        let mut headers = wire::headers(self.entry.dialect, self.key.as_ref());
+        headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("gzip"));
+        let body = self.body(request).to_string().into();
+        let pace = Pace::of(&self.entry, self.entry.output_tokens);
+        let order = Order { url: url.clone(), headers, body, pace };
+        let answer = self.wire.send(order).await.map_err(|broken| Lost::broken(&url, &broken))?;
+        let response = if !answer.status.is_success() {
+            return Err(refusal(&url, answer).await);
+        } else if answer.is_stream() {
+            self.streamed(&url, answer).await?
+        } else {
+            whole(&url, answer).await?
+        };
+        read(&self.entry, &url, response)
+    }
+
+    async fn streamed(&self, url: &str, mut answer: Answer) -> Result<Value, Lost> {
+        let protocol = protocol(self.entry.dialect);
+        let (mut decoder, mut accumulator) = (SseDecoder::default(), protocol.accumulator());
+        let (mut bytes, mut last) = (0, None);
+        let broken = loop {
+            let next = match last {
+                None => answer.chunk().await,
+                Some(at) => match tokio::time::timeout_at(at + AFTER_LAST, answer.chunk()).await {
+                    Ok(next) => next,
+                    Err(_) => break None,
+                },
+            };
+            let piece = match next {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break None,
+                Err(broken) => break Some(broken),
+            };
+            bytes += piece.len();
+            if bytes > MOST_BYTES {
+                return Err(too_long(url));
+            }
+            for event in decoder.feed(&piece) {
+                accumulator.take(&event);
+                if protocol.is_last(&event) {
+                    last.get_or_insert_with(Instant::now);
+                }
+            }
+        };
+        if let Some(event) = decoder.finish() {
+            accumulator.take(&event);
+        }
+        let Streamed { response, complete, error } = accumulator.finish();
+        if complete {
+            return Ok(response);
+        }
+        if let Some(error) = error {
+            return Err(Lost::told(url, &error));
+        }
+        let charge = protocol.usage(&response).map_or(Charge::Unknown, Charge::Known);
+        let lost = match broken {
+            Some(broken) => Lost::broken(url, &broken),
+            None if bytes == 0 => Lost::malformed(&format!("{url} sent an empty stream"), "", charge),
+            None => {
+                let message = format!("{url} ended its stream before the reply was whole");
+                let code = FailureCode::ModelUnreachable;
+                Lost { code, message, retry: true, wait: None, charge }
+            }
+        };
+        Err(lost)
+    }
+
+    /// An endpoint may echo the key.
+    fn masked(&self, lost: Lost) -> Lost {
+        match &self.key {
+            Some(key) => Lost { message: key.mask(&lost.message), ..lost },
+            None => lost,
+        }
+    }
+}
+
+#[async_trait]
+impl Model for Endpoint {
+    fn entry(&self) -> &ModelEntry {
+        &self.entry
+    }
+
+    async fn complete(&self, request: &ChatRequest) -> Result<Reply, Error> {
+        let started = Instant::now();
+        let mut wait = self.first_wait;
+        let mut requests = 0;
+        loop {
+            requests += 1;
+            let lost = match self.ask(request).await {
+                Ok(reply) => {
+                    return Ok(Reply { requests, seconds: started.elapsed().as_secs_f64(), ..reply });
+                }
+                Err(lost) => lost,
+            };
+            if !lost.retry || requests == MOST_REQUESTS {
+                return Err(Error::Request { code: lost.code, message: lost.message, requests });
+            }
+            tracing::debug!(requests, "asking again: {}", lost.message);
+            tokio::time::sleep(lost.wait.unwrap_or(wait).min(LONGEST_WAIT)).await;
+            wait *= 2;
+        }
+    }
+}
+
+/// What a status that is no success says.
+pub(crate) async fn refusal(url: &str, mut answer: Answer) -> Lost {
+    let (status, wait) = (answer.status, answer.retry_after());
+    if status.is_redirection() {
+        return Lost::redirected(url, status, answer.header(&header::LOCATION).unwrap_or_default());
+    }
+    // The status stands even where the body that explains it breaks off.
+    let body = body(url, &mut answer).await.unwrap_or_default();
+    Lost::refused(url, status, &String::from_utf8_lossy(&body), wait)
+}
+
+async fn body(url: &str, answer: &mut Answer) -> Result<Vec<u8>, Lost> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|broken| Lost::broken(url, &broken))? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MOST_BYTES {
+            return Err(too_long(url));
+        }
+    }
+    Ok(bytes)
+}
+
+async fn whole(url: &str, mut answer: Answer) -> Result<Value, Lost> {
+    let bytes = body(url, &mut answer).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(&bytes);
+        Lost::malformed(&format!("{url} sent no JSON ({error})"), &text, Charge::Unknown)
+    })
+}
+
+fn too_long(url: &str) -> Lost {
+    Lost::malformed(&format!("{url} sent more than {MOST_BYTES} bytes"), "", Charge::Unknown)
+}
+
+/// Reads a whole response into a reply.
+fn read(entry: &ModelEntry, url: &str, response: Value) -> Result<Reply, Lost> {
+    let protocol = protocol(entry.dialect);
+    let usage = protocol.usage(&response);
+    let charge = usage.map_or(Charge::Unknown, Charge::Known);
+    if !response["error"].is_null() {
+        return Err(Lost { charge, ..Lost::told(url, &response["error"]) });
+    }
+    if !protocol.is_response(&response) {
+        let what = format!("{url} sent no reply that {} has", entry.dialect.as_str());
+        return Err(Lost::malformed(&what, &response.to_string(), charge));
+    }
+    let chat = protocol.chat_response(&response);
+    let choice = &chat["choices"][0];
+    let mut message = choice["message"].clone();
+    let says_nothing = dialect::says_nothing(&message);
+    if choice["finish_reason"] == "content_filter" && says_nothing {
+        return Err(Lost::withheld(url, charge));
+    }
+    dialect::name_calls(&mut message);
+    let usage = usage.unwrap_or(Usage { estimated: true, ..Usage::default() });
+    Ok(Reply {
+        message,
+        response_id: chat["id"].as_str().map(str::to_owned),
+        finish_reason: choice["finish_reason"].as_str().map(str::to_owned),
+        usage,
+        cost: entry.price.map(|price| price.cost(&usage)),
+        requests: 1,
+        seconds: 0.0,
+        response,
+    })
+}
