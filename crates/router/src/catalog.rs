@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use trajforge_schema::ModelEntry;
 
 use crate::error::Error;
@@ -24,10 +25,7 @@ impl Catalog {
         files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
         for file in files {
-            let wrong = |message: String| Error::Entry { file: file.clone(), message };
-            let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
-            let entry: ModelEntry =
-                serde_saphyr::from_str(&text).map_err(|error| wrong(error.without_snippet().to_string()))?;
+            let entry: ModelEntry = read_yaml(&file)?;
             entries.insert(entry.name.clone(), entry);
         }
         Ok(Self { entries })
@@ -49,6 +47,13 @@ impl Catalog {
     pub fn entries(&self) -> impl Iterator<Item = &ModelEntry> {
         self.entries.values()
     }
+}
+
+/// What a YAML file says; an error names the file, the line and the column.
+pub(crate) fn read_yaml<T: DeserializeOwned>(file: &Path) -> Result<T, Error> {
+    let wrong = |message: String| Error::Entry { file: file.to_owned(), message };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    serde_saphyr::from_str(&text).map_err(|error| wrong(error.without_snippet().to_string()))
 }
 
 #[cfg(test)]

@@ -25,6 +25,14 @@ pub enum Error {
         /// What is wrong, with line and column where known.
         message: String,
     },
+    /// A route that can't be followed.
+    #[error("the route {name}: {message}")]
+    Route {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The key's variable is not set.
     #[error("the model {model} needs its key in the environment variable {variable}, which is not set")]
     KeyMissing {
@@ -98,6 +106,9 @@ impl Error {
             }
             Self::UnknownModel { known, .. } => Some(format!("the models are {}", known.join(", "))),
             Self::Entry { .. } => Some("compare it with the entries in models/".to_owned()),
+            Self::Route { .. } => {
+                Some("compare it with `trajforge run --help`, or with docs/routing.md".to_owned())
+            }
             Self::KeyMissing { variable, .. } => Some(format!("export {variable}=...")),
             Self::Request { code: FailureCode::ModelUnreachable, .. } => {
                 Some("is the endpoint running, and is its base URL right?".to_owned())

@@ -33,6 +33,7 @@ use trajforge_schema::{MicroDollars, ModelEntry, Usage};
 use crate::budget::{Account, Budget};
 use crate::cassette::Cassette;
 use crate::error::Error;
+use crate::model::metered::Unpriced;
 use crate::pressure::Pressures;
 use crate::secret::Secret;
 use crate::wire::Wire;
@@ -109,16 +110,6 @@ pub enum AtCap {
     Unauthorized,
     /// 404.
     NotFound,
-}
-
-/// Whether models without a price may be asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unpriced {
-    /// No session is opened for them.
-    #[default]
-    Refuse,
-    /// Their requests cost nothing as far as anybody knows.
-    Allow,
 }
 
 /// An open session: what its client is given.

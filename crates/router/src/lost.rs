@@ -18,6 +18,8 @@ pub struct Lost {
     pub code: FailureCode,
     /// With the endpoint and what it said; no secrets.
     pub message: String,
+    /// The status that the endpoint answered with, where it is what went wrong.
+    pub status: Option<u16>,
     /// Whether asking again can help.
     pub retry: bool,
     /// How long the provider asks to be left alone.
@@ -50,10 +52,10 @@ impl Lost {
             Broken::Garbled(what) => (FailureCode::ModelMalformed, what, Charge::Unknown),
             Broken::Unrecorded(what) => {
                 let (code, charge) = (FailureCode::ModelRefused, Charge::Nothing);
-                return Self { code, message: what.clone(), retry: false, wait: None, charge };
+                return Self { code, message: what.clone(), status: None, retry: false, wait: None, charge };
             }
         };
-        Self { code, message: format!("{url} {what}"), retry: true, wait: None, charge }
+        Self { code, message: format!("{url} {what}"), status: None, retry: true, wait: None, charge }
     }
 
     /// A status that is no success.
@@ -61,7 +63,8 @@ impl Lost {
         let (code, retry) = of_status(status.as_u16(), body);
         // Whoever stands between may have given up on a model that went on.
         let charge = if code == FailureCode::ModelTimeout { Charge::Unknown } else { Charge::Nothing };
-        Self { code, message: format!("{url} answered {status}: {}", shown(body)), retry, wait, charge }
+        let message = format!("{url} answered {status}: {}", shown(body));
+        Self { code, message, status: Some(status.as_u16()), retry, wait, charge }
     }
 
     /// A redirect, which could carry the key to somebody else.
@@ -70,7 +73,14 @@ impl Lost {
             "{url} answered {status} and points to {location:?}: redirects are not followed; put the address that is meant into base_url"
         );
         let code = FailureCode::ModelRefused;
-        Self { code, message, retry: false, wait: None, charge: Charge::Nothing }
+        Self {
+            code,
+            message,
+            status: Some(status.as_u16()),
+            retry: false,
+            wait: None,
+            charge: Charge::Nothing,
+        }
     }
 
     /// An error that came where a reply was due: in a stream, or with a status of success.
@@ -80,13 +90,14 @@ impl Lost {
         let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(0);
         let (code, retry) = of_words(&said).unwrap_or_else(|| of_status(status, &said));
         let message = format!("{url} broke off with an error: {}", shown(&said));
-        Self { code, message, retry, wait: None, charge: Charge::Unknown }
+        let status = (status > 0).then_some(status);
+        Self { code, message, status, retry, wait: None, charge: Charge::Unknown }
     }
 
     /// Something that is not the protocol.
     pub(crate) fn malformed(what: &str, body: &str, charge: Charge) -> Self {
         let message = if body.is_empty() { what.to_owned() } else { format!("{what}: {}", shown(body)) };
-        Self { code: FailureCode::ModelMalformed, message, retry: true, wait: None, charge }
+        Self { code: FailureCode::ModelMalformed, message, status: None, retry: true, wait: None, charge }
     }
 
     /// A reply that is longer than any can be.
@@ -97,7 +108,7 @@ impl Lost {
     /// A reply that the provider's policy kept back.
     pub(crate) fn withheld(url: &str, charge: Charge) -> Self {
         let message = format!("{url} kept its reply back: the content policy refused it");
-        Self { code: FailureCode::ContentRefused, message, retry: false, wait: None, charge }
+        Self { code: FailureCode::ContentRefused, message, status: None, retry: false, wait: None, charge }
     }
 }
 

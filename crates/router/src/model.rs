@@ -1,12 +1,14 @@
 //! A model: something that answers a conversation.
 
 pub(crate) mod endpoint;
+pub(crate) mod metered;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use trajforge_schema::{MicroDollars, ModelEntry, Usage};
 
 use crate::error::Error;
+use metered::Meter;
 
 /// What is sent: the conversation so far, and the tools on offer, both in the form of OpenAI's chat completions.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +35,10 @@ pub struct Reply {
     pub cost: Option<MicroDollars>,
     /// Requests that it took, failed ones included.
     pub requests: u32,
-    /// From the first request to the reply.
+    /// That requests were under way, failed ones included.
     pub seconds: f64,
+    /// That were spent waiting before and between them: for the provider, or for money.
+    pub parked_seconds: f64,
     /// The whole response as the provider sent it, in its own dialect; one that came as a stream is put together.
     /// Log-probabilities and token ids stand here.
     pub response: Value,
@@ -45,6 +49,11 @@ pub struct Reply {
 pub trait Model: Send + Sync {
     /// Its entry.
     fn entry(&self) -> &ModelEntry;
+
+    /// What whoever asks it has used so far, where somebody keeps count.
+    fn meter(&self) -> Option<Meter> {
+        None
+    }
 
     /// Asks for the next message; retries what may pass by itself.
     async fn complete(&self, request: &ChatRequest) -> Result<Reply, Error>;

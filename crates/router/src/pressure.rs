@@ -71,10 +71,10 @@ pub struct Open {
 
 /// What to do while the breaker is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenOpen {
+enum WhenOpen {
     /// Wait until the endpoint may be tried.
     Wait,
-    /// Say so at once: there is another endpoint to go to.
+    /// Say so at once.
     Leave,
 }
 
@@ -98,7 +98,20 @@ impl Pressure {
     }
 
     /// Waits until a request that is expected to use so many tokens may leave. First come, first served.
-    pub async fn admit(self: &Arc<Self>, tokens: Tokens, when_open: WhenOpen) -> Result<Permit, Open> {
+    pub async fn admit(self: &Arc<Self>, tokens: Tokens) -> Permit {
+        loop {
+            if let Ok(permit) = self.enter(tokens, WhenOpen::Wait).await {
+                return permit;
+            }
+        }
+    }
+
+    /// The same, but for an open breaker, of which it tells at once: there is another endpoint to go to.
+    pub async fn admit_unless_open(self: &Arc<Self>, tokens: Tokens) -> Result<Permit, Open> {
+        self.enter(tokens, WhenOpen::Leave).await
+    }
+
+    async fn enter(self: &Arc<Self>, tokens: Tokens, when_open: WhenOpen) -> Result<Permit, Open> {
         let _first = self.line.lock().await;
         loop {
             let changed = self.changed.notified();

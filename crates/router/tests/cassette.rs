@@ -4,10 +4,9 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
-use trajforge_router::{Cassette, ChatRequest, Endpoint, Model as _, Reply, Scripted, ScriptedReply, Secret};
+use trajforge_router::{Cassette, ChatRequest, Endpoint, Reply, Scripted, ScriptedReply, Secret};
 use trajforge_schema::{Dialect, ModelEntry};
 
 fn request(text: &str) -> ChatRequest {
@@ -15,8 +14,7 @@ fn request(text: &str) -> ChatRequest {
 }
 
 fn endpoint(entry: ModelEntry) -> Endpoint {
-    let endpoint = Endpoint::new(entry, Some(Secret::new("sk-very-secret-key"))).unwrap();
-    endpoint.with_first_wait(Duration::from_millis(5))
+    Endpoint::new(entry, Some(Secret::new("sk-very-secret-key"))).unwrap()
 }
 
 /// A server that first is busy, then counts, and repeats the key that it was sent.
@@ -31,11 +29,19 @@ async fn server() -> Scripted {
     .unwrap()
 }
 
+/// Three questions, each asked until there is a reply; each reply with the requests that it took.
 async fn conversation(endpoint: &Endpoint) -> Vec<Reply> {
     let mut replies = Vec::new();
     for text in ["one", "two", "one"] {
-        let reply = endpoint.complete(&request(text)).await.unwrap();
-        replies.push(Reply { seconds: 0.0, ..reply });
+        let mut requests = 1;
+        let reply = loop {
+            match endpoint.ask(&request(text)).await {
+                Ok(reply) => break reply,
+                Err(lost) => assert!(lost.retry && requests < 3, "{lost:?}"),
+            }
+            requests += 1;
+        };
+        replies.push(Reply { seconds: 0.0, requests, ..reply });
     }
     replies
 }
@@ -56,7 +62,7 @@ async fn a_replayed_conversation_is_the_recorded_one_and_no_key_is_on_file() {
         assert!(!std::fs::read_to_string(&path).unwrap().contains("very-secret"));
         let replaying = endpoint(entry).with_cassette(Cassette::replay(&path).unwrap()).unwrap();
         let replayed = conversation(&replaying).await;
-        assert_eq!(replayed[0].requests, 2);
+        assert_eq!((replayed[0].requests, recorded[0].requests), (2, 2));
         let said = |replies: &[Reply]| {
             let text = serde_json::to_string(&replies.iter().map(|reply| &reply.message).collect::<Vec<_>>())
                 .unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use trajforge_router::pressure::{BreakerState, Open, Parking, Permit, Pressure, Pressures, WhenOpen};
+use trajforge_router::pressure::{BreakerState, Open, Parking, Permit, Pressure, Pressures};
 use trajforge_schema::{ModelEntry, RateLimits, Tokens};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ fn limits(requests: Option<u64>, tokens: Option<u64>, concurrency: Option<u32>) 
 }
 
 async fn admit(pressure: &Arc<Pressure>, tokens: u64) -> Permit {
-    pressure.admit(Tokens(tokens), WhenOpen::Wait).await.unwrap()
+    pressure.admit(Tokens(tokens)).await
 }
 
 fn all_succeed(permits: impl IntoIterator<Item = Permit>) {
@@ -132,7 +132,7 @@ async fn open(pressure: &Arc<Pressure>) {
 async fn a_breaker_opens_after_failures_in_a_row_and_closes_when_one_request_gets_through() {
     let pressure = Pressure::new(limits(None, None, Some(100)), 1);
     open(&pressure).await;
-    let Err(Open { wait }) = pressure.admit(Tokens(1), WhenOpen::Leave).await else {
+    let Err(Open { wait }) = pressure.admit_unless_open(Tokens(1)).await else {
         panic!("it was let through")
     };
     assert!((SECOND * 5..=SECOND * 10).contains(&wait), "{wait:?}");
@@ -141,7 +141,7 @@ async fn a_breaker_opens_after_failures_in_a_row_and_closes_when_one_request_get
     assert!(begin.elapsed() >= wait, "{:?}", begin.elapsed());
     assert_eq!(pressure.breaker(), BreakerState::HalfOpen);
     // While one tries it, the others wait, or leave.
-    assert!(pressure.admit(Tokens(1), WhenOpen::Leave).await.is_err());
+    assert!(pressure.admit_unless_open(Tokens(1)).await.is_err());
     assert!(tokio::time::timeout(60 * SECOND, admit(&pressure, 1)).await.is_err());
     probe.succeeded(Tokens(1));
     assert_eq!(pressure.breaker(), BreakerState::Closed);

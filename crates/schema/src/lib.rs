@@ -4,6 +4,7 @@
 
 mod action;
 mod bytes;
+mod choice;
 mod clock;
 mod dialect;
 mod event;
@@ -24,6 +25,7 @@ mod verdict;
 
 pub use action::{Action, ActionKind, Position};
 pub use bytes::Content;
+pub use choice::Choice;
 pub use clock::{Clock, Timestamp};
 pub use dialect::Dialect;
 pub use event::{DropCount, Event};

@@ -251,8 +251,16 @@ pub struct ModelTurn {
     pub cost: Option<MicroDollars>,
     /// Requests that it took, failed ones included.
     pub requests: u32,
-    /// From the first request to the reply.
+    /// That requests were under way, failed ones included.
     pub seconds: f64,
+    /// That were spent waiting before and between them, for the provider or for money: the task's clock stood still.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parked_seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 #[cfg(test)]

@@ -144,6 +144,7 @@ impl Sample {
             scaffold_version: "1+0123456789ab".to_owned(),
             prompt,
             tools,
+            choice: None,
             started: STARTED,
             rollout,
         }
@@ -262,5 +263,6 @@ fn turn_of(step: &Step) -> ModelTurn {
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,
+        parked_seconds: 0.0,
     }
 }

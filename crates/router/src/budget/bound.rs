@@ -34,10 +34,8 @@ impl Bound {
         let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
         let limit = named.iter().filter_map(|name| body[*name].as_u64()).max();
         let replies = body["n"].as_u64().unwrap_or(1).max(1);
-        let input = (bytes as u64).saturating_add(ADDED);
         Self {
-            // A longer conversation than the context holds is refused, not read.
-            input: Tokens(input.min(entry.context_tokens.max(1))),
+            input: Tokens((bytes as u64).saturating_add(ADDED)),
             output: Tokens(limit.unwrap_or(entry.output_tokens).saturating_mul(replies)),
         }
     }
@@ -64,11 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn input_is_bounded_by_bytes_and_by_the_context() {
-        let entry = ModelEntry { context_tokens: 10_000, ..ModelEntry::at("m", "http://127.0.0.1:9/v1") };
-        let body = |length: usize| json!({ "messages": "\u{1f600}".repeat(length) });
-        let bound = Bound::of(&entry, &body(500)).input.0;
-        assert!((2_000..10_000).contains(&bound), "{bound}");
-        assert_eq!(Bound::of(&entry, &body(5_000)).input.0, 10_000);
+    fn input_is_bounded_by_bytes_not_by_characters() {
+        let entry = ModelEntry::at("m", "http://127.0.0.1:9/v1");
+        let bound = Bound::of(&entry, &json!({ "messages": "\u{1f600}".repeat(5_000) })).input.0;
+        assert!(bound > 4 * 5_000, "{bound}");
     }
 }

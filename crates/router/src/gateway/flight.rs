@@ -6,13 +6,14 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
-use trajforge_schema::{Content, Dialect, Failure, FailureCode, MicroDollars, ModelEntry, Usage};
+use trajforge_schema::{Content, Dialect, Failure, FailureCode, ModelEntry, Tokens, Usage};
 
 use super::exchange::{Exchange, ExchangeEnd, View};
 use super::session::State;
 use crate::budget::{Bound, Budget, Reservation, bill};
 use crate::dialect::{accumulate, protocol};
 use crate::lost::{Charge, Lost};
+use crate::model::metered::{guess, pay, report};
 use crate::pressure::Permit;
 use crate::sse::SseDecoder;
 
@@ -84,7 +85,7 @@ impl Flight {
             exchange,
             began: Instant::now(),
             entry: None,
-            bound: Bound { input: trajforge_schema::Tokens(0), output: trajforge_schema::Tokens(0) },
+            bound: Bound { input: Tokens(0), output: Tokens(0) },
             reservation: None,
             permit: None,
             is_step: false,
@@ -172,27 +173,13 @@ impl Flight {
         self.exchange.status = status;
         self.exchange.failure = Some(Failure::new(lost.code, self.state.mask(&lost.message)));
         if let Some(permit) = self.permit.take() {
-            match lost.code {
-                FailureCode::ModelOverloaded if matches!(status, 429 | 529) => {
-                    permit.overloaded(lost.wait);
-                }
-                FailureCode::ModelOverloaded | FailureCode::ModelTimeout | FailureCode::ModelUnreachable => {
-                    permit.failed();
-                }
-                _ => permit.refused(),
-            }
+            report(permit, lost);
         }
-        if let Some(reservation) = self.reservation.take() {
-            let price = self.entry.as_ref().and_then(|entry| entry.price);
-            let charged = match (lost.charge, price) {
-                (Charge::Nothing, _) => reservation.settle(MicroDollars(0)),
-                (Charge::Known(usage), Some(price)) => {
-                    self.exchange.usage = usage;
-                    reservation.settle(price.cost(&usage))
-                }
-                (Charge::Known(_) | Charge::Unknown, _) => reservation.settle_at_worst(),
-            };
-            self.exchange.cost = Some(charged);
+        if let (Some(entry), Some(reservation)) = (&self.entry, self.reservation.take()) {
+            self.exchange.cost = Some(pay(entry, self.bound, reservation, lost));
+        }
+        if let Charge::Known(usage) = lost.charge {
+            self.exchange.usage = usage;
         }
         self.finish(ExchangeEnd::Failed, None);
     }
@@ -260,7 +247,8 @@ impl Flight {
             self.exchange.cost = Some(reservation.settle(billed.cost.unwrap_or_default()));
         }
         if let Some(permit) = self.permit.take() {
-            permit.succeeded(billed.usage.total());
+            let used = if billed.usage.estimated { guess(self.bound) } else { billed.usage.total() };
+            permit.succeeded(used);
         }
         self.state.remember(&choice["message"]);
         let view = &mut self.exchange.view;

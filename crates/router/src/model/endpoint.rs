@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use reqwest::header;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -13,17 +12,11 @@ use crate::cassette::Cassette;
 use crate::dialect::{self, Streamed, protocol};
 use crate::error::Error;
 use crate::lost::{Charge, Lost};
-use crate::model::{ChatRequest, Model, Reply};
+use crate::model::{ChatRequest, Reply};
 use crate::secret::Secret;
 use crate::sse::SseDecoder;
 use crate::wire::{self, Answer, Broken, Order, Pace, Wire};
 
-/// Requests for one reply at most.
-const MOST_REQUESTS: u32 = 5;
-/// The first wait between two requests; it doubles.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest that a provider's Retry-After is waited for.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Bytes of a reply that are read at most.
 const MOST_BYTES: usize = 32 << 20;
 /// How long the connection may stay open after a stream's last event: some servers tell the usage after it.
@@ -35,13 +28,12 @@ pub struct Endpoint {
     entry: ModelEntry,
     key: Option<Secret>,
     wire: Wire,
-    first_wait: Duration,
 }
 
 impl Endpoint {
     /// A client for an entry; the key comes from whoever may read the environment.
     pub fn new(entry: ModelEntry, key: Option<Secret>) -> Result<Self, Error> {
-        Ok(Self { entry, key, wire: Wire::new(None)?, first_wait: FIRST_WAIT })
+        Ok(Self { entry, key, wire: Wire::new(None)? })
     }
 
     /// The same with a cassette that every exchange goes into, or comes from.
@@ -49,11 +41,9 @@ impl Endpoint {
         Ok(Self { wire: Wire::new(Some(cassette))?, ..self })
     }
 
-    /// The same with another first wait between requests: for tests.
-    #[must_use]
-    pub fn with_first_wait(mut self, wait: Duration) -> Self {
-        self.first_wait = wait;
-        self
+    /// Its entry.
+    pub fn entry(&self) -> &ModelEntry {
+        &self.entry
     }
 
     /// The body of a request, in the endpoint's dialect, with the entry's own parameters.
@@ -160,7 +150,7 @@ impl Endpoint {
             None => {
                 let message = format!("{url} ended its stream before the reply was whole");
                 let code = FailureCode::ModelUnreachable;
-                Lost { code, message, retry: true, wait: None, charge }
+                Lost { code, message, status: None, retry: true, wait: None, charge }
             }
         }
     }
@@ -170,34 +160,6 @@ impl Endpoint {
         match &self.key {
             Some(key) => Lost { message: key.mask(&lost.message), ..lost },
             None => lost,
-        }
-    }
-}
-
-#[async_trait]
-impl Model for Endpoint {
-    fn entry(&self) -> &ModelEntry {
-        &self.entry
-    }
-
-    async fn complete(&self, request: &ChatRequest) -> Result<Reply, Error> {
-        let started = Instant::now();
-        let mut wait = self.first_wait;
-        let mut requests = 0;
-        loop {
-            requests += 1;
-            let lost = match self.ask(request).await {
-                Ok(reply) => {
-                    return Ok(Reply { requests, seconds: started.elapsed().as_secs_f64(), ..reply });
-                }
-                Err(lost) => lost,
-            };
-            if !lost.retry || requests == MOST_REQUESTS {
-                return Err(Error::Request { code: lost.code, message: lost.message, requests });
-            }
-            tracing::debug!(requests, "asking again: {}", lost.message);
-            tokio::time::sleep(lost.wait.unwrap_or(wait).min(LONGEST_WAIT)).await;
-            wait *= 2;
         }
     }
 }
@@ -262,6 +224,7 @@ fn read(entry: &ModelEntry, url: &str, response: Value) -> Result<Reply, Lost> {
         cost: entry.price.map(|price| price.cost(&usage)),
         requests: 1,
         seconds: 0.0,
+        parked_seconds: 0.0,
         response,
     })
 }

@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use trajforge_router::budget::{Account, Budget, Caps};
-use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Route, SessionReport, SideCalls, Unpriced};
+use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Route, SessionReport, SideCalls};
 use trajforge_router::pressure::Pressures;
-use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec};
+use trajforge_router::{
+    Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec, Unpriced,
+};
 use trajforge_schema::{Clock, Dialect, ModelEntry, RolloutId, Timestamp};
 
 const DIALECTS: [Dialect; 3] = [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages];

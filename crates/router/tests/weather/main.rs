@@ -6,8 +6,6 @@ mod connection;
 mod reply;
 mod statuses;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use trajforge_router::{Charge, ChatRequest, Endpoint, Lost, Reply, Scripted, ScriptedReply, Secret};
 use trajforge_schema::{Dialect, FailureCode, ModelEntry};
@@ -20,7 +18,7 @@ fn request() -> ChatRequest {
 }
 
 fn endpoint(entry: ModelEntry) -> Endpoint {
-    Endpoint::new(entry, Some(Secret::new(KEY))).unwrap().with_first_wait(Duration::from_millis(5))
+    Endpoint::new(entry, Some(Secret::new(KEY))).unwrap()
 }
 
 fn hello() -> Value {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trajforge_router::{Charge, Error, Model as _, Scripted, ScriptedPart, ScriptedReply};
+use trajforge_router::{Charge, Scripted, ScriptedPart, ScriptedReply};
 use trajforge_schema::{Boundary, Dialect, FailureCode, MicroDollars, ModelEntry};
 
 use super::{DIALECTS, KEY, chat, endpoint, hello, lost, once, request, verdict};
@@ -48,45 +48,6 @@ async fn the_time_that_a_provider_asks_for_is_handed_on() {
     let reply = ScriptedReply::Status { code: 429, body: String::new(), retry_after: Some(7) };
     assert_eq!(lost(reply).await.wait, Some(Duration::from_secs(7)));
     assert_eq!(lost(ScriptedReply::status(429, "")).await.wait, None);
-}
-
-#[tokio::test]
-async fn retry_after_is_honoured() {
-    let server = Scripted::start(|_, count| {
-        if count == 0 {
-            ScriptedReply::Status { code: 429, body: String::new(), retry_after: Some(1) }
-        } else {
-            ScriptedReply::Message(hello())
-        }
-    })
-    .await
-    .unwrap();
-    let reply = endpoint(server.entry("m")).complete(&request()).await.unwrap();
-    assert!(reply.seconds >= 1.0, "asked again after {} s", reply.seconds);
-}
-
-#[tokio::test]
-async fn an_overloaded_endpoint_is_asked_again_and_a_refusing_one_is_not() {
-    let server = Scripted::start(|_, count| match count {
-        0 | 1 => ScriptedReply::status(503, "busy"),
-        2 => ScriptedReply::Message(hello()),
-        _ => ScriptedReply::status(401, "no"),
-    })
-    .await
-    .unwrap();
-    let endpoint = endpoint(server.entry("m"));
-    assert_eq!(endpoint.complete(&request()).await.unwrap().requests, 3);
-    let error = endpoint.complete(&request()).await.unwrap_err();
-    assert!(matches!(error, Error::Request { requests: 1, .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn an_endpoint_that_stays_overloaded_is_given_up() {
-    let server = Scripted::start(|_, _| ScriptedReply::status(529, "busy")).await.unwrap();
-    let error = endpoint(server.entry("m")).complete(&request()).await.unwrap_err();
-    let overloaded = FailureCode::ModelOverloaded;
-    assert!(matches!(error, Error::Request { code, requests: 5, .. } if code == overloaded), "{error:?}");
-    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
-use trajforge_schema::{Dialect, Failure, FailureCode, Tokens};
+use trajforge_schema::{Dialect, Failure, FailureCode};
 
 use super::super::flight::{Flight, Leave};
 use super::super::prepare::{self, Prepared};
@@ -15,7 +15,8 @@ use super::call::{self, Call};
 use crate::budget::{Account, Bound, Reservation};
 use crate::dialect::{ErrorKind, protocol};
 use crate::error::Error;
-use crate::pressure::{Open, WhenOpen};
+use crate::model::metered::guess;
+use crate::pressure::Open;
 use crate::wire::{self, Answer, Broken, Order, Pace};
 
 /// Why a request goes no further.
@@ -108,10 +109,8 @@ impl Asked<'_> {
                 Err(error) => return Err(Refusal::internal(error.to_string())),
             },
         };
-        // A token has about four bytes; what it really was is put right at the end.
-        let expected = Tokens(prepared.bytes.len() as u64 / 4);
         let pressure = self.shared.spec.pressures.of(&route.entry);
-        match pressure.admit(expected, WhenOpen::Leave).await {
+        match pressure.admit_unless_open(guess(bound)).await {
             Ok(permit) => Ok(Leave { bound, reservation, permit }),
             Err(Open { wait }) => {
                 reservation.into_iter().for_each(Reservation::release);
