@@ -112,6 +112,8 @@ pub enum Code {
     Tf204,
     /// The container engine or a sandbox misbehaved.
     Tf205,
+    /// A port can't be listened on.
+    Tf206,
     /// A model can't be used.
     Tf301,
     /// A model's key is missing, or its entry is wrong.
@@ -138,7 +140,7 @@ impl Code {
             | Self::Tf107
             | Self::Tf108
             | Self::Tf109 => 3,
-            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 => 4,
+            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 | Self::Tf206 => 4,
             Self::Tf301 | Self::Tf302 => 5,
             Self::Tf401 => 130,
         }
@@ -182,6 +184,9 @@ impl Error {
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
+            Self::Router(Router::Capture { source, .. }) => of_io(source),
+            Self::Router(Router::Cassette { .. }) => Code::Tf106,
+            Self::Router(Router::Listen { .. }) => Code::Tf206,
             Self::Router(Router::Request { .. } | Router::Client(_)) => Code::Tf301,
             Self::Router(_) | Self::Unpriced { .. } => Code::Tf302,
             Self::Interrupted => Code::Tf401,

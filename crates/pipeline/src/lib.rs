@@ -3,6 +3,7 @@
 pub mod dataset;
 mod error;
 pub mod gate;
+pub mod gateway;
 mod look;
 pub mod run;
 mod tasks;
