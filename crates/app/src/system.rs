@@ -106,7 +106,7 @@ pub(crate) fn cancelled_by_signals() -> anyhow::Result<CancellationToken> {
     let cancel = token.clone();
     tokio::spawn(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        output::say("stopping: containers are being removed; once more to end at once");
+        output::say("stopping; once more to end at once");
         cancel.cancel();
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         std::process::exit(130);

@@ -1,7 +1,5 @@
 //! The official Python packages `openai` and `anthropic` against the gateway, in front of endpoints of every dialect.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -40,10 +38,8 @@ fn script(request: &Value, _: usize) -> ScriptedReply {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_official_packages_work_whole_and_streamed_with_tools_and_across_dialects() {
-    let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
-    let gateway = Gateway::start(GatewaySpec {
+async fn gateway() -> Gateway {
+    Gateway::start(GatewaySpec {
         address: ([127, 0, 0, 1], 0).into(),
         seed: [7; 32],
         budget: Budget::new(Caps::default(), Arc::new(Stopped), Arc::new(|_| {})),
@@ -51,25 +47,32 @@ async fn the_official_packages_work_whole_and_streamed_with_tools_and_across_dia
         cassette: None,
     })
     .await
-    .unwrap();
+    .unwrap()
+}
+
+fn session(entry: ModelEntry, record: Arc<Mutex<Vec<Exchange>>>) -> SessionSpec {
+    SessionSpec {
+        name: entry.dialect.as_str().to_owned(),
+        account: Account::default(),
+        routes: vec![Route { entry, key: None }],
+        other_models: OtherModels::Refuse,
+        max_steps: None,
+        at_cap: AtCap::Unauthorized,
+        side_calls: SideCalls::default(),
+        unpriced: Unpriced::Refuse,
+        capture: Arc::new(move |exchange| record.lock().unwrap().push(exchange.clone())),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_packages_work_whole_and_streamed_with_tools_and_across_dialects() {
+    let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
+    let gateway = gateway().await;
     let (mut upstreams, mut sessions, mut described) = (Vec::new(), Vec::new(), Vec::new());
     for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages] {
         let upstream = Scripted::start(script).await.unwrap();
         let entry = ModelEntry { dialect, ..upstream.entry("m") };
-        let record = Arc::clone(&exchanges);
-        let session = gateway
-            .open(SessionSpec {
-                name: dialect.as_str().to_owned(),
-                account: Account::default(),
-                routes: vec![Route { entry, key: None }],
-                other_models: OtherModels::Refuse,
-                max_steps: None,
-                at_cap: AtCap::Unauthorized,
-                side_calls: SideCalls::default(),
-                unpriced: Unpriced::Refuse,
-                capture: Arc::new(move |exchange| record.lock().unwrap().push(exchange.clone())),
-            })
-            .unwrap();
+        let session = gateway.open(session(entry, Arc::clone(&exchanges))).unwrap();
         described.push(json!({
             "dialect": dialect.as_str(), "base_url": session.base_url(),
             "anthropic_base_url": session.anthropic_base_url(), "key": session.key(),
