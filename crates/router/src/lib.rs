@@ -14,15 +14,15 @@ mod sse;
 mod stream;
 mod wire;
 
-pub use budget::{Account, Budget, Caps, Reservation};
+pub use budget::{Account, Budget, Reservation};
 pub use catalog::Catalog;
 pub use dialect::NATIVE;
 pub use error::Error;
 pub use lost::{Charge, Lost};
 pub use model::endpoint::Endpoint;
-pub use model::metered::{Meter, Metered, Terms, Unpriced};
+pub use model::metered::{Meter, Metered, Terms};
 pub use model::{ChatRequest, Model, Reply};
-pub use policy::{Policy, Route, Router};
+pub use policy::{Policy, Router, read_route};
 pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};
 pub use secret::Secret;
 pub use stream::Stream;

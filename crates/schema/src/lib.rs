@@ -4,6 +4,7 @@
 
 mod action;
 mod bytes;
+mod caps;
 mod choice;
 mod clock;
 mod event;
@@ -13,6 +14,7 @@ mod model;
 mod outcome;
 mod record;
 mod rollout;
+mod route;
 #[cfg(feature = "sample")]
 pub mod sample;
 mod state;
@@ -24,6 +26,7 @@ mod verdict;
 
 pub use action::{Action, ActionKind, Position};
 pub use bytes::Content;
+pub use caps::{Caps, Unpriced};
 pub use choice::Choice;
 pub use clock::{Clock, Timestamp};
 pub use event::{DropCount, Event};
@@ -33,6 +36,7 @@ pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, RateLimits, U
 pub use outcome::{Ending, Limit, Outcome};
 pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
+pub use route::{Models, PolicyName, Route};
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
 pub use tally::{Rate, Tally};
@@ -40,5 +44,5 @@ pub use task::{
     Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
     Verification,
 };
-pub use units::{InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
+pub use units::{InvalidMoney, InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
 pub use verdict::{DropReason, Verdict};
