@@ -2,14 +2,15 @@
 
 mod dataset;
 mod gateway;
+mod run;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trajforge_schema::{Price, TokenPrice};
 
 pub(crate) use dataset::{DatasetBuild, DatasetCommand, SplitChoice};
 pub(crate) use gateway::Gateway;
+pub(crate) use run::{Money, Run};
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -223,59 +224,6 @@ pub(crate) enum ModelCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  trajforge run --scaffold oracle --seeds 0..10 --out runs/oracle\n  \
-                        trajforge run --scaffold tools --model local-vllm --attempts 4 --out runs/first\n  \
-                        trajforge run --scaffold tools --model qwen --base-url http://127.0.0.1:8000/v1 --allow-unpriced\n  \
-                        trajforge run --resume --out runs/first")]
-pub(crate) struct Run {
-    /// Templates by id or category; all where absent.
-    #[arg(long = "template", value_name = "ID")]
-    pub(crate) template: Vec<String>,
-    /// The seeds of each template: 0..10, 0..=9, 1,4,7.
-    #[arg(long, default_value = "0..10")]
-    pub(crate) seeds: String,
-    /// Scaffolds: oracle, nop, tools.
-    #[arg(long = "scaffold", value_name = "NAME", default_value = "oracle", value_delimiter = ',')]
-    pub(crate) scaffolds: Vec<String>,
-    /// Models by the name of their entry.
-    #[arg(long = "model", value_name = "NAME", value_delimiter = ',')]
-    pub(crate) models: Vec<String>,
-    /// An OpenAI-compatible endpoint for the one --model, instead of an entry in models/.
-    #[arg(long, value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// With --base-url: the environment variable that holds the key.
-    #[arg(long, value_name = "NAME", requires = "base_url")]
-    pub(crate) key_variable: Option<String>,
-    /// With --base-url: US dollars per million input and output tokens.
-    #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price, requires = "base_url")]
-    pub(crate) price: Option<Price>,
-    /// Run models whose price is unknown.
-    #[arg(long)]
-    pub(crate) allow_unpriced: bool,
-    /// Attempts at each task by each scaffold with each model.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) attempts: u32,
-    /// Rollouts at the same time; two for each core where absent.
-    #[arg(long)]
-    pub(crate) workers: Option<usize>,
-    /// Tries of a rollout that fails outside the agent's work.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) max_tries: u32,
-    /// The run's name, and its folder under runs/ where --out is absent.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// The run's folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in --out: finished rollouts stay, the rest is done.
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Print what would be planned, and do nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  trajforge status runs/first")]
 pub(crate) struct Status {
     /// The run's folder.
@@ -294,15 +242,4 @@ pub(crate) struct Show {
     pub(crate) run: PathBuf,
     /// The rollout's id, or its beginning if that is unique.
     pub(crate) id: String,
-}
-
-/// A price as people write it: `0.40,1.60`.
-fn price(text: &str) -> Result<Price, String> {
-    let wrong = || "write two numbers with a comma between them, such as 0.40,1.60".to_owned();
-    let (input, output) = text.split_once(',').ok_or_else(wrong)?;
-    let one = |text: &str| {
-        let number = text.trim().parse::<f64>().map_err(|_| wrong())?;
-        TokenPrice::try_from(number).map_err(|error| error.to_string())
-    };
-    Ok(Price::of(one(input)?, one(output)?))
 }

@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trajforge_router::budget::{Account, Budget, Caps};
+use trajforge_router::budget::{Account, Budget};
 use trajforge_router::gateway::{
-    AtCap, Capture, CaptureFile, Gateway, GatewaySpec, OtherModels, Route, Session, SessionReport,
+    AtCap, Capture, CaptureFile, Gateway, GatewaySpec, OtherModels, Served, Session, SessionReport,
     SessionSpec, SideCalls,
 };
 use trajforge_router::pressure::Pressures;
-use trajforge_router::{Cassette, Catalog, Secret, Unpriced};
-use trajforge_schema::{Clock, MicroDollars, RunName};
+use trajforge_router::{Cassette, Catalog, Secret};
+use trajforge_schema::{Caps, Clock, MicroDollars, RunName, Unpriced};
 
 use crate::error::Error;
 
 /// The name of the one session, and of the run that pays.
 const NAME: &str = "gateway";
+
+/// An entry whose key is not there: its name, and the variable that is not set.
+pub type LeftOut = (String, String);
 
 /// What to serve, and how.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub struct Serving {
     gateway: Gateway,
     session: Session,
     models: Vec<String>,
-    left_out: Vec<(String, String)>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Begins to serve. It ends with [`Serving::stop`].
@@ -69,9 +72,9 @@ pub async fn serve(
         Some((path, Tape::Replay)) => Some(Cassette::replay(path)?),
     };
     let needs_keys = cassette.as_ref().is_none_or(|cassette| !cassette.is_replay());
-    let (routes, left_out) =
-        routes(&order, |variable| if needs_keys { key(variable) } else { Some(Secret::new("")) })?;
-    let models = routes.iter().map(|route| route.entry.name.clone()).collect();
+    let (served, left_out) =
+        servable(&order, |variable| if needs_keys { key(variable) } else { Some(Secret::new("")) })?;
+    let models = served.iter().map(|served| served.entry.name.clone()).collect();
     let capture = capture(&order)?;
     let caps = Caps { run: order.max_cost, ..Caps::default() };
     let gateway = Gateway::start(GatewaySpec {
@@ -86,7 +89,7 @@ pub async fn serve(
     let session = gateway.open(SessionSpec {
         name: NAME.to_owned(),
         account: Account { run: Some(run), ..Account::default() },
-        routes,
+        models: served,
         other_models: OtherModels::Refuse,
         max_steps: order.max_steps,
         at_cap: AtCap::Unauthorized,
@@ -97,13 +100,13 @@ pub async fn serve(
     Ok(Serving { gateway, session, models, left_out })
 }
 
-/// The routes there are, and the entries that are left out for want of a key.
-fn routes(
+/// The models there are, and the entries that are left out for want of a key.
+fn servable(
     order: &GatewayOrder,
     key: impl Fn(&str) -> Option<Secret>,
-) -> Result<(Vec<Route>, Vec<(String, String)>), Error> {
+) -> Result<(Vec<Served>, Vec<LeftOut>), Error> {
     let catalog = Catalog::read(&order.models)?;
-    let (mut routes, mut left_out) = (Vec::new(), Vec::new());
+    let (mut served, mut left_out) = (Vec::new(), Vec::new());
     let names: Vec<&str> = match order.names.as_slice() {
         [] => catalog.entries().map(|entry| entry.name.as_str()).collect(),
         names => names.iter().map(String::as_str).collect(),
@@ -118,24 +121,24 @@ fn routes(
             None => None,
             Some(variable) => match key(variable) {
                 Some(key) => {
-                    routes.push(Route { entry, key: Some(key) });
+                    served.push(Served { entry, key: Some(key) });
                     continue;
                 }
                 None => Some(variable.clone()),
             },
         };
         match missing {
-            None => routes.push(Route { entry, key: None }),
+            None => served.push(Served { entry, key: None }),
             Some(variable) if is_named => {
                 return Err(trajforge_router::Error::KeyMissing { model: entry.name, variable }.into());
             }
             Some(variable) => left_out.push((entry.name, variable)),
         }
     }
-    if routes.is_empty() {
+    if served.is_empty() {
         return Err(trajforge_router::Error::UnknownModel { name: "*".to_owned(), known: Vec::new() }.into());
     }
-    Ok((routes, left_out))
+    Ok((served, left_out))
 }
 
 fn capture(order: &GatewayOrder) -> Result<Capture, Error> {
@@ -154,8 +157,8 @@ impl Serving {
         &self.models
     }
 
-    /// Entries that are left out, each with the variable that is not set.
-    pub fn left_out(&self) -> &[(String, String)] {
+    /// Entries that are left out.
+    pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trajforge_router::{Catalog, Endpoint, Model, Secret};
+use trajforge_router::{Catalog, Endpoint, Secret};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
 use trajforge_schema::{Clock, Event};
 use trajforge_template::Library;
@@ -71,8 +71,8 @@ impl World {
         Ok(Library::open(&self.home.templates)?)
     }
 
-    /// A model, ready to be asked.
-    pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, Error> {
+    /// A model's endpoint, ready to be asked.
+    pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, Error> {
         let entry = self.catalog.entry(name)?.clone();
         let key = match &entry.key_variable {
             None => None,

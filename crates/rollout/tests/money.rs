@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::Tools;
 use trajforge_rollout::{Attempt, Error, Recorder, Rollout};
 use trajforge_router::budget::{Listener, Purse};
-use trajforge_router::{Account, Budget, Caps, Endpoint, Metered, Scripted, ScriptedReply, Terms};
+use trajforge_router::{Account, Budget, Endpoint, Metered, Scripted, ScriptedReply, Terms};
 use trajforge_sandbox::{Reply, Scripted as Sandboxes};
 use trajforge_schema::sample::{STARTED, Sample};
 use trajforge_schema::{
-    Check, CheckKind, Clock, Difficulty, Digest, Ending, Environment, Limit, Limits, MicroDollars, Outcome,
-    Record, RolloutSpec, Summary, Task, Timestamp, Verification,
+    Caps, Check, CheckKind, Clock, Difficulty, Digest, Ending, Environment, Limit, Limits, MicroDollars,
+    Outcome, Record, RolloutSpec, Summary, Task, Timestamp, Verification,
 };
 
 struct Standing;

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use trajforge_schema::{Clock, Event, MicroDollars, Timestamp};
+use trajforge_schema::{Caps, Clock, Event, MicroDollars, Timestamp};
 
 use crate::error::Error;
 use ledger::Ledger;
@@ -33,21 +33,6 @@ pub use purse::{Account, Purse, Scope};
 
 /// Whoever listens to what happens.
 pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
-
-/// The most that may be spent; no limit where absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Caps {
-    /// By one request.
-    pub request: Option<MicroDollars>,
-    /// By one rollout, over all its tries.
-    pub rollout: Option<MicroDollars>,
-    /// By one run.
-    pub run: Option<MicroDollars>,
-    /// With one key.
-    pub key: Option<MicroDollars>,
-    /// On one day, from midnight to midnight UTC.
-    pub day: Option<MicroDollars>,
-}
 
 /// A cap that keeps a request from leaving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +157,7 @@ impl Budget {
         let mut busy = false;
         for purse in &purses {
             let scope = purse.scope();
-            let Some(cap) = self.caps.of(scope) else { continue };
+            let Some(cap) = cap_of(&self.caps, scope) else { continue };
             let Balance { spent, reserved } = books.balance(purse);
             if spent + worst > cap {
                 let reached = CapReached { scope, cap, spent, asked: worst };
@@ -250,15 +235,13 @@ impl Books {
     }
 }
 
-impl Caps {
-    fn of(&self, scope: Scope) -> Option<MicroDollars> {
-        match scope {
-            Scope::Request => self.request,
-            Scope::Rollout => self.rollout,
-            Scope::Run => self.run,
-            Scope::Key => self.key,
-            Scope::Day => self.day,
-        }
+fn cap_of(caps: &Caps, scope: Scope) -> Option<MicroDollars> {
+    match scope {
+        Scope::Request => caps.request,
+        Scope::Rollout => caps.rollout,
+        Scope::Run => caps.run,
+        Scope::Key => caps.key,
+        Scope::Day => caps.day,
     }
 }
 

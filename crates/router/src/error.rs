@@ -127,7 +127,11 @@ impl Error {
             }
             Self::Capture { .. } => Some("choose another --capture, or mend its permissions".to_owned()),
             Self::Listen { .. } => Some("choose another --port, or 0 for any that is free".to_owned()),
-            Self::CapReached(_) => Some("raise the cap, and go on with `trajforge run --resume`".to_owned()),
+            Self::CapReached(_) => Some(
+                "raise the cap and go on with `trajforge run --resume`; a lower output_tokens in the model's entry makes \
+                 each request's worst case smaller"
+                    .to_owned(),
+            ),
             Self::Ledger { .. } => Some("make room on the disk, or mend the file's permissions".to_owned()),
             Self::Unpriced { .. } => {
                 Some("put a price into its entry, give --price INPUT,OUTPUT, or --allow-unpriced".to_owned())
@@ -140,6 +144,11 @@ impl Error {
     pub fn to_failure(&self) -> Failure {
         match self {
             Self::Request { code, message, .. } => Failure::new(*code, message),
+            Self::Ledger { source, .. } => {
+                let is_full = source.kind() == std::io::ErrorKind::StorageFull;
+                let code = if is_full { FailureCode::DiskFull } else { FailureCode::Internal };
+                Failure::new(code, self.to_string())
+            }
             other => Failure::new(FailureCode::ModelRefused, other.to_string()),
         }
     }

@@ -8,14 +8,16 @@ mod cascade;
 mod experiment;
 mod fixed;
 mod round_robin;
-mod route;
 mod weighted;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use trajforge_schema::{Choice, Difficulty, MicroDollars, ModelEntry, TaskId, Tokens, Usage};
+use trajforge_schema::{
+    Choice, Difficulty, MicroDollars, ModelEntry, PolicyName, Route, TaskId, Tokens, Usage,
+};
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::error::Error;
 
 pub use capability::Capability;
@@ -23,7 +25,6 @@ pub use cascade::Cascade;
 pub use experiment::Experiment;
 pub use fixed::Fixed;
 pub use round_robin::RoundRobin;
-pub use route::{PolicyName, Route};
 pub use weighted::Weighted;
 
 /// An attempt that needs a model.
@@ -98,7 +99,7 @@ pub struct Router {
 impl Router {
     /// The router of a route, over the entries of a catalogue; draws come from streams of this seed.
     pub fn new(route: Route, catalog: &Catalog, seed: u64) -> Result<Self, Error> {
-        route.check()?;
+        check(&route)?;
         let mut costs = BTreeMap::new();
         for name in route.models.names().into_iter().chain(route.failover.iter().map(String::as_str)) {
             costs.insert(name.to_owned(), expected_cost(catalog.entry(name)?));
@@ -153,6 +154,18 @@ impl Router {
         let made = u32::try_from(history.len()).unwrap_or(u32::MAX);
         history.iter().all(|tried| !tried.success) && made < self.route.attempts()
     }
+}
+
+/// The route that a `router.yaml` describes.
+pub fn read_route(file: &Path) -> Result<Route, Error> {
+    let route: Route = catalog::read_yaml(file)?;
+    check(&route)?;
+    Ok(route)
+}
+
+fn check(route: &Route) -> Result<(), Error> {
+    let wrong = |message: &str| Error::Route { name: route.name.clone(), message: message.to_owned() };
+    route.check().map_err(wrong)
 }
 
 /// What a rollout with this model costs before any has been measured: thirty turns that read 8,000 tokens and write

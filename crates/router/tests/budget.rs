@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use trajforge_router::budget::{Listener, Purse, Scope};
-use trajforge_router::{Account, Budget, Caps, Error, Stream};
-use trajforge_schema::{Clock, Event, MicroDollars, RolloutId, Timestamp};
+use trajforge_router::{Account, Budget, Error, Stream};
+use trajforge_schema::{Caps, Clock, Event, MicroDollars, RolloutId, Timestamp};
 
 /// A clock that stands where it is put.
 struct Standing(AtomicU64);

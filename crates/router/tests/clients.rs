@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
-use trajforge_router::budget::{Account, Budget, Caps};
-use trajforge_router::gateway::{AtCap, Exchange, ExchangeEnd, OtherModels, Route, SideCalls};
+use trajforge_router::budget::{Account, Budget};
+use trajforge_router::gateway::{AtCap, Exchange, ExchangeEnd, OtherModels, Served, SideCalls};
 use trajforge_router::pressure::Pressures;
-use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, SessionSpec, Unpriced};
-use trajforge_schema::{Clock, Dialect, ModelEntry, Timestamp};
+use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, SessionSpec};
+use trajforge_schema::{Caps, Clock, Dialect, ModelEntry, Timestamp, Unpriced};
 
 /// Two-turn conversations, whole and streamed, in three dialects.
 const REPLIES: usize = 2 * 2 * 3;
@@ -54,7 +54,7 @@ fn session(entry: ModelEntry, record: Arc<Mutex<Vec<Exchange>>>) -> SessionSpec 
     SessionSpec {
         name: entry.dialect.as_str().to_owned(),
         account: Account::default(),
-        routes: vec![Route { entry, key: None }],
+        models: vec![Served { entry, key: None }],
         other_models: OtherModels::Refuse,
         max_steps: None,
         at_cap: AtCap::Unauthorized,

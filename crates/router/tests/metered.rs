@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trajforge_router::budget::{Bound, Listener, Purse};
 use trajforge_router::{
-    Account, Budget, Caps, ChatRequest, Endpoint, Error, Metered, Model as _, Reply, Scripted, ScriptedPart,
-    ScriptedReply, Terms, Unpriced,
+    Account, Budget, ChatRequest, Endpoint, Error, Metered, Model as _, Reply, Scripted, ScriptedPart,
+    ScriptedReply, Terms,
 };
-use trajforge_schema::{Clock, FailureCode, MicroDollars, ModelEntry, Timestamp};
+use trajforge_schema::{Caps, Clock, FailureCode, MicroDollars, ModelEntry, Timestamp, Unpriced};
 
 struct Noon;
 

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use trajforge_router::policy::{Measured, Need, PolicyName, Tried};
-use trajforge_router::{Catalog, Error, Route, Router, Stream};
-use trajforge_schema::{Choice, Difficulty, MicroDollars, ModelEntry, TaskId};
+use trajforge_router::policy::{Measured, Need, Tried};
+use trajforge_router::{Catalog, Error, Router, Stream, read_route};
+use trajforge_schema::{Choice, Difficulty, MicroDollars, ModelEntry, PolicyName, Route, TaskId};
 
 const MODELS: [(&str, f64); 3] = [("dear", 5.0), ("cheap", 0.1), ("middle", 1.0)];
 
@@ -187,7 +187,7 @@ fn a_route_is_read_from_a_file_and_a_wrong_one_says_where() {
     let file = folder.path().join("router.yaml");
     let read = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        Route::read(&file)
+        read_route(&file)
     };
     let good = read("name: ladder\npolicy: cascade\nmodels: [cheap, dear]\nfailover: [middle]\n").unwrap();
     assert_eq!((good.policy, good.attempts()), (PolicyName::Cascade, 2));

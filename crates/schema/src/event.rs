@@ -42,6 +42,11 @@ pub enum Event {
         /// Its total reward.
         reward: f64,
     },
+    /// A rollout was added, because an earlier attempt failed.
+    RolloutPlanned {
+        /// Which.
+        rollout: RolloutId,
+    },
     /// A rollout goes back into the queue.
     RolloutRetried {
         /// Which.

@@ -4,6 +4,7 @@
 
 mod action;
 mod bytes;
+mod caps;
 mod choice;
 mod clock;
 mod dialect;
@@ -14,6 +15,7 @@ mod model;
 mod outcome;
 mod record;
 mod rollout;
+mod route;
 #[cfg(feature = "sample")]
 pub mod sample;
 mod state;
@@ -25,6 +27,7 @@ mod verdict;
 
 pub use action::{Action, ActionKind, Position};
 pub use bytes::Content;
+pub use caps::{Caps, Unpriced};
 pub use choice::Choice;
 pub use clock::{Clock, Timestamp};
 pub use dialect::Dialect;
@@ -35,6 +38,7 @@ pub use model::{ModelEntry, ModelTurn, Price, Provenance, RateLimits, Usage};
 pub use outcome::{Ending, Limit, Outcome};
 pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
+pub use route::{Models, PolicyName, Route};
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
 pub use tally::{Rate, Tally};
@@ -42,5 +46,5 @@ pub use task::{
     Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
     Verification,
 };
-pub use units::{InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
+pub use units::{InvalidMoney, InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
 pub use verdict::{DropReason, Verdict};

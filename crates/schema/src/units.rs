@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign};
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,28 @@ impl MicroDollars {
     /// For display and statistics only.
     pub fn as_dollars(self) -> f64 {
         self.0 as f64 / 1e6
+    }
+}
+
+/// A text that is no amount of money.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no amount: write US dollars with at most six decimals, such as 2.50")]
+pub struct InvalidMoney(pub String);
+
+impl FromStr for MicroDollars {
+    type Err = InvalidMoney;
+    /// US dollars, as people write them: `20`, `2.50`, `0.000001`. Exact: no float is made of it.
+    fn from_str(text: &str) -> Result<Self, InvalidMoney> {
+        let wrong = || InvalidMoney(text.to_owned());
+        let digits = text.trim().trim_start_matches('$');
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) || part.len() > 6 {
+            return Err(wrong());
+        }
+        let dollars = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
+        let micro = format!("{part:0<6}").parse::<u64>().map_err(|_| wrong())?;
+        dollars.and_then(|dollars| dollars.checked_add(micro)).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -126,3 +149,20 @@ macro_rules! sum {
 }
 sum!(MicroDollars);
 sum!(Tokens);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_to_the_last_digit() {
+        let read = |text: &str| text.parse::<MicroDollars>().ok().map(|money| money.0);
+        assert_eq!(read("20"), Some(20_000_000));
+        assert_eq!(read("$0.1"), Some(100_000));
+        assert_eq!(read("2.000001"), Some(2_000_001));
+        assert_eq!(read("18446744073709.551615"), Some(u64::MAX));
+        for wrong in ["", ".", "1.", "-1", "1e3", "0.0000001", "1,5", "18446744073709.551616", "NaN"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ pub(crate) struct Gateway {
     #[arg(long, group = "mode", requires = "cassette")]
     pub(crate) replay: bool,
     /// The most that may be spent, in US dollars: no request leaves that could pass it.
-    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    #[arg(long, value_name = "DOLLARS")]
     pub(crate) max_cost: Option<MicroDollars>,
     /// The most replies that are given.
     #[arg(long, value_name = "N")]
@@ -44,13 +44,4 @@ pub(crate) struct Gateway {
     /// Serve models whose price is unknown.
     #[arg(long)]
     pub(crate) allow_unpriced: bool,
-}
-
-/// Dollars as people write them, down to the millionth.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-fn dollars(text: &str) -> Result<MicroDollars, String> {
-    let number: Option<f64> = text.trim().trim_start_matches('$').parse().ok();
-    let valid = number.filter(|number| (0.0..=1e9).contains(number));
-    let number = valid.ok_or("write an amount of US dollars, such as 5 or 0.50")?;
-    Ok(MicroDollars((number * 1e6).round() as u64))
 }

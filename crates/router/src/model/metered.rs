@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use trajforge_schema::{MicroDollars, ModelEntry, Tokens};
+use trajforge_schema::{MicroDollars, ModelEntry, Tokens, Unpriced};
 
 use crate::budget::{Account, Billed, Bound, Budget, Purse, Reservation, bill};
 use crate::error::Error;
@@ -38,16 +38,6 @@ pub struct Terms {
     pub seed: u64,
     /// The first wait between two requests is at most this.
     pub first_wait: Duration,
-}
-
-/// What to do with a model whose price is unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unpriced {
-    /// No request leaves: nothing could hold a cap over it.
-    #[default]
-    Refuse,
-    /// It is asked, and counts as nothing.
-    Allow,
 }
 
 impl Terms {

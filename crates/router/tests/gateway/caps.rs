@@ -1,10 +1,10 @@
 //! Steps and money run out.
 
 use serde_json::{Value, json};
-use trajforge_router::budget::{Caps, Purse};
+use trajforge_router::budget::Purse;
 use trajforge_router::gateway::{AtCap, ExchangeEnd, SideCalls, SideRule};
 use trajforge_router::{ScriptedReply, SessionSpec};
-use trajforge_schema::{Dialect, MicroDollars};
+use trajforge_schema::{Caps, Dialect, MicroDollars};
 
 use super::{Bench, ask, hello};
 

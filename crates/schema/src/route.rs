@@ -1,12 +1,7 @@
 //! A route: which models, chosen by which policy, as a file or the command line says it.
 
-use std::path::Path;
-
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-
-use crate::catalog;
-use crate::error::Error;
 
 /// The pass rate that `capability` wants of each task, where nothing is said.
 const TARGET: f64 = 0.9;
@@ -63,13 +58,6 @@ pub enum Models {
 }
 
 impl Route {
-    /// Reads a file.
-    pub fn read(file: &Path) -> Result<Self, Error> {
-        let route: Self = catalog::read_yaml(file)?;
-        route.check()?;
-        Ok(route)
-    }
-
     /// Attempts at a task until one succeeds.
     pub fn attempts(&self) -> u32 {
         let usual = match self.policy {
@@ -94,21 +82,20 @@ impl Route {
         names
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let wrong =
-            |message: &str| Err(Error::Route { name: self.name.clone(), message: message.to_owned() });
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), &'static str> {
         let count = self.models.names().len();
         if count == 0 {
-            return wrong("it names no model");
+            return Err("it names no model");
         }
         if self.policy == PolicyName::Fixed && count > 1 {
-            return wrong("`fixed` takes one model");
+            return Err("`fixed` takes one model");
         }
         if self.models.weights().iter().all(|(_, weight)| *weight == 0) {
-            return wrong("all weights are zero");
+            return Err("all weights are zero");
         }
         if !(0.0..=1.0).contains(&self.target()) {
-            return wrong("the target is a rate, from 0 to 1");
+            return Err("the target is a rate, from 0 to 1");
         }
         Ok(())
     }
