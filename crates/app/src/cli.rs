@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use run::{Money, Run};
+pub(crate) use run::Run;
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]

@@ -162,22 +162,21 @@ impl Error {
                 Code::Tf104
             }
             Self::Trajectory(Trajectory::Locked { .. }) => Code::Tf105,
-            Self::Trajectory(Trajectory::Io { source, .. }) | Self::Template(Template::Io { source, .. }) => {
-                of_io(source)
-            }
+            Self::Trajectory(Trajectory::Io { source, .. })
+            | Self::Template(Template::Io { source, .. })
+            | Self::Dataset(Dataset::Io { source, .. })
+            | Self::Router(Router::Ledger { source, .. }) => of_io(source),
             Self::Scheduler(
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
-            | Self::Seeds { .. } => Code::Tf107,
+            | Self::Seeds { .. }
+            | Self::Router(Router::Route { .. }) => Code::Tf107,
             Self::Scheduler(error) if error.is_disk_full() => Code::Tf203,
             Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
-            Self::Dataset(Dataset::Io { source, .. }) => of_io(source),
             Self::Trajectory(_) | Self::Scheduler(_) | Self::Dataset(_) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
-            Self::Router(Router::Ledger { source, .. }) => of_io(source),
-            Self::Router(Router::Route { .. }) => Code::Tf107,
             Self::Router(Router::Request { .. } | Router::Client(_)) => Code::Tf301,
             Self::Router(_) => Code::Tf302,
             Self::Interrupted => Code::Tf401,

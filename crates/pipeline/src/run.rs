@@ -118,7 +118,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
 
-    let running = Running {
+    let mut running = Running {
         terms,
         routing,
         images,
@@ -133,21 +133,29 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         store,
         queue,
     };
-    let counts = running.queue.counts(world.clock.now()).await?;
-    world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
-    let workers = (1..=order.workers.max(1)).map(|number| Worker::new(&running, number));
-    let ended = join_all(workers.map(Worker::work)).await;
+    let ended = work(&running, order.workers).await;
     world.sandboxes.drain().await;
     lock.release();
-
-    let Running { queue, fatal, store, terms, .. } = running;
-    if let Some(error) = fatal.into_inner() {
+    if let Some(error) = running.fatal.take() {
         return Err(error);
     }
-    ended.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    ended?;
     if cancel.is_cancelled() {
         return Err(Error::Interrupted);
     }
+    report(&running).await
+}
+
+/// Lets as many workers work until nothing is left, or something stops them.
+async fn work(running: &Running<'_>, workers: usize) -> Result<(), Error> {
+    let counts = running.queue.counts(running.world.clock.now()).await?;
+    running.world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
+    let workers = (1..=workers.max(1)).map(|number| Worker::new(running, number));
+    join_all(workers.map(Worker::work)).await.into_iter().collect()
+}
+
+async fn report(running: &Running<'_>) -> Result<RunReport, Error> {
+    let Running { queue, store, terms, world, .. } = running;
     let counts = queue.counts(world.clock.now()).await?;
     let complete = counts.finished() == counts.planned;
     Ok(RunReport {

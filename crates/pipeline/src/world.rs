@@ -29,12 +29,23 @@ pub struct Home {
     pub engine: Option<String>,
 }
 
+/// Where the images of sandboxes come from.
+#[derive(Debug, Clone)]
+pub enum ImageSource {
+    /// From the engine; made where they are not there.
+    Engine,
+    /// These tags by the recipes' names: for sandboxes that need no engine.
+    Given(BTreeMap<String, String>),
+}
+
 /// What a run needs of the world.
 pub struct World {
     /// Content and engine.
     pub home: Home,
     /// Makes sandboxes.
     pub sandboxes: Arc<dyn Sandboxes>,
+    /// What sandboxes start from.
+    pub images: ImageSource,
     /// The models there are.
     pub catalog: Catalog,
     /// The key in an environment variable.
@@ -63,7 +74,8 @@ impl World {
         let catalog = Catalog::read(&home.models)?;
         let docker = Docker::connect(home.engine.as_deref(), &home.cache).await?;
         docker.reap(&mut |event| events(event)).await?;
-        Ok(Self { home, sandboxes: Arc::new(docker), catalog, key, clock, events })
+        let images = ImageSource::Engine;
+        Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events })
     }
 
     /// The templates there are.
@@ -89,6 +101,9 @@ impl World {
 
     /// The exact tag of each named image, made where it is not there.
     pub async fn images(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
+        if let ImageSource::Given(tags) = &self.images {
+            return Ok(tags.clone());
+        }
         let images = self.home.open_images().await?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)

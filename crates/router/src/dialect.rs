@@ -175,7 +175,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// All text of a content: a string, or the text parts of a list.
-fn all_text(content: &Value) -> String {
+pub(crate) fn all_text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
@@ -225,7 +225,7 @@ fn pieces(text: &str) -> Vec<&str> {
 }
 
 /// A chunk of chat completions with one change to its first choice.
-fn chunk(id: &Value, model: &Value, delta: Value, finish_reason: Value) -> Value {
+fn chunk(id: &Value, model: &Value, delta: &Value, finish_reason: &Value) -> Value {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
     json!({ "id": id, "object": "chat.completion.chunk", "created": 0, "model": model, "choices": [choice] })
 }

@@ -41,6 +41,30 @@ pub enum Error {
         /// The variable.
         variable: String,
     },
+    /// A cassette that can't be opened or read.
+    #[error("cassette {}: {message}", path.display())]
+    Cassette {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line where known.
+        message: String,
+    },
+    /// A rule for side calls that can't be used.
+    #[error("the rule for side calls {name:?} can't be used: {message}")]
+    SideRule {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The gateway can't listen.
+    #[error("the gateway can't listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The HTTP client can't be made.
     #[error("the HTTP client could not be set up: {0}")]
     Client(String),
@@ -89,6 +113,11 @@ impl Error {
             Self::Request { code: FailureCode::ModelUnreachable, .. } => {
                 Some("is the endpoint running, and is its base URL right?".to_owned())
             }
+            Self::Cassette { .. } => Some("record one with --record, or name another file".to_owned()),
+            Self::SideRule { .. } => {
+                Some("give it `system`, a regular expression, or `without_tools: true`".to_owned())
+            }
+            Self::Listen { .. } => Some("choose another --port, or 0 for any that is free".to_owned()),
             Self::CapReached(_) => Some(
                 "raise the cap and go on with `trajforge run --resume`; a lower output_tokens in the model's entry makes \
                  each request's worst case smaller"

@@ -1,9 +1,11 @@
 //! Models behind endpoints: who they are, what they cost, and how to ask them.
 
 pub mod budget;
+mod cassette;
 mod catalog;
 mod dialect;
 mod error;
+pub mod gateway;
 mod lost;
 mod model;
 pub mod policy;
@@ -15,9 +17,11 @@ mod stream;
 mod wire;
 
 pub use budget::{Account, Budget, Reservation};
+pub use cassette::Cassette;
 pub use catalog::Catalog;
 pub use dialect::NATIVE;
 pub use error::Error;
+pub use gateway::{Gateway, GatewaySpec, Session, SessionSpec};
 pub use lost::{Charge, Lost};
 pub use model::endpoint::Endpoint;
 pub use model::metered::{Meter, Metered, Terms};

@@ -50,6 +50,10 @@ impl Lost {
             Broken::Cut(what) => (FailureCode::ModelUnreachable, what, Charge::Unknown),
             Broken::Late(what) => (FailureCode::ModelTimeout, what, Charge::Unknown),
             Broken::Garbled(what) => (FailureCode::ModelMalformed, what, Charge::Unknown),
+            Broken::Unrecorded(what) => {
+                let (code, charge) = (FailureCode::ModelRefused, Charge::Nothing);
+                return Self { code, message: what.clone(), status: None, retry: false, wait: None, charge };
+            }
         };
         Self { code, message: format!("{url} {what}"), status: None, retry: true, wait: None, charge }
     }
@@ -94,6 +98,11 @@ impl Lost {
     pub(crate) fn malformed(what: &str, body: &str, charge: Charge) -> Self {
         let message = if body.is_empty() { what.to_owned() } else { format!("{what}: {}", shown(body)) };
         Self { code: FailureCode::ModelMalformed, message, status: None, retry: true, wait: None, charge }
+    }
+
+    /// A reply that is longer than any can be.
+    pub(crate) fn too_long(url: &str, most: usize) -> Self {
+        Self::malformed(&format!("{url} sent more than {most} bytes"), "", Charge::Unknown)
     }
 
     /// A reply that the provider's policy kept back.

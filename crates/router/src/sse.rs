@@ -5,16 +5,16 @@
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SseEvent {
+pub(crate) struct SseEvent {
     /// Its name; empty where the stream gives none.
-    pub name: String,
+    pub(crate) name: String,
     /// Its data; several lines are joined by line feeds.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 /// Turns bytes into events.
 #[derive(Debug, Default)]
-pub struct SseDecoder {
+pub(crate) struct SseDecoder {
     line: Vec<u8>,
     after_return: bool,
     begun: bool,
@@ -24,17 +24,17 @@ pub struct SseDecoder {
 
 impl SseEvent {
     /// An event without a name.
-    pub fn unnamed(data: impl Into<String>) -> Self {
+    pub(crate) fn unnamed(data: impl Into<String>) -> Self {
         Self { name: String::new(), data: data.into() }
     }
 
     /// An event with a name.
-    pub fn named(name: impl Into<String>, data: impl Into<String>) -> Self {
+    pub(crate) fn named(name: impl Into<String>, data: impl Into<String>) -> Self {
         Self { name: name.into(), data: data.into() }
     }
 
     /// As it stands in a stream, with its empty line.
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let mut text = String::with_capacity(self.data.len() + self.name.len() + 24);
         if !self.name.is_empty() {
             text.push_str("event: ");
@@ -53,7 +53,7 @@ impl SseEvent {
 
 impl SseDecoder {
     /// Takes in some bytes and gives the events that are complete with them.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
         let mut events = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -74,13 +74,13 @@ impl SseDecoder {
     }
 
     /// What the stream's end completes: an event whose empty line is missing.
-    pub fn finish(mut self) -> Option<SseEvent> {
+    pub(crate) fn finish(mut self) -> Option<SseEvent> {
         let completed = if self.line.is_empty() { None } else { self.end_line() };
         completed.or_else(|| self.dispatch())
     }
 
     /// All events of a whole stream.
-    pub fn decode(bytes: &[u8]) -> Vec<SseEvent> {
+    pub(crate) fn decode(bytes: &[u8]) -> Vec<SseEvent> {
         let mut decoder = Self::default();
         let mut events = decoder.feed(bytes);
         events.extend(decoder.finish());

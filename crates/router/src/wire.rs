@@ -2,15 +2,16 @@
 
 mod gzip;
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::time::Instant;
-use trajforge_schema::{Dialect, ModelEntry};
+use trajforge_schema::{Content, Dialect, ModelEntry};
 
+use crate::cassette::{Cassette, Recorded};
 use crate::error::Error;
 use crate::secret::Secret;
 use gzip::Gunzip;
@@ -36,16 +37,22 @@ pub(crate) struct Pace {
 /// What is sent.
 #[derive(Debug)]
 pub(crate) struct Order {
-    pub(crate) url: String,
+    /// Where to, up to and without the dialect's path.
+    pub(crate) base: String,
+    /// The path, with what comes after it.
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) pace: Pace,
+    /// The key that no cassette may keep.
+    pub(crate) key: Option<Secret>,
 }
 
 /// Sends orders.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     client: Client,
+    cassette: Option<Arc<Cassette>>,
 }
 
 /// An endpoint's answer, whose body is still coming.
@@ -57,10 +64,19 @@ pub(crate) struct Answer {
     pace: Pace,
     began: Instant,
     any: bool,
+    recording: Option<Recording>,
 }
 
 enum Source {
-    Live(Response),
+    Live(Box<Response>),
+    Recorded(Option<Bytes>),
+}
+
+/// An exchange on its way into a cassette.
+struct Recording {
+    cassette: Arc<Cassette>,
+    recorded: Recorded,
+    key: Option<Secret>,
 }
 
 /// Why an exchange did not come to its end.
@@ -74,6 +90,8 @@ pub(crate) enum Broken {
     Late(String),
     /// The body is not what its headers say.
     Garbled(String),
+    /// The cassette that is played holds no answer.
+    Unrecorded(String),
 }
 
 impl Pace {
@@ -87,7 +105,7 @@ impl Pace {
 
 impl Wire {
     /// A wire whose connections are kept and used again.
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(cassette: Option<Arc<Cassette>>) -> Result<Self, Error> {
         install_provider();
         let client = Client::builder()
             .connect_timeout(CONNECT)
@@ -95,14 +113,19 @@ impl Wire {
             .user_agent(concat!("trajforge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Client(error.to_string()))?;
-        Ok(Self { client })
+        Ok(Self { client, cassette })
     }
 
     /// Sends an order and waits for the answer's head.
     pub(crate) async fn send(&self, order: Order) -> Result<Answer, Broken> {
-        let Order { url, headers, body, pace } = order;
+        if let Some(cassette) = self.cassette.as_ref().filter(|cassette| cassette.is_replay()) {
+            let recorded = cassette.play(&order.path, &order.body).map_err(Broken::Unrecorded)?;
+            return Ok(Answer::recorded(&recorded, order.pace));
+        }
+        let Order { base, path, headers, body, pace, key } = order;
         let began = Instant::now();
-        let request = self.client.post(&url).headers(headers).body(body).send();
+        let url = format!("{}{path}", base.trim_end_matches('/'));
+        let request = self.client.post(&url).headers(headers).body(body.clone()).send();
         let response = match tokio::time::timeout(pace.first_byte, request).await {
             Err(_) => {
                 return Err(Broken::Late(format!("sent nothing within {} s", seconds(pace.first_byte))));
@@ -116,12 +139,33 @@ impl Wire {
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_LENGTH);
         }
-        let gunzip = is_gzip.then(Gunzip::default);
-        Ok(Answer { status, headers, source: Source::Live(response), gunzip, pace, began, any: false })
+        let recording = self.cassette.clone().map(|cassette| {
+            let recorded = Recorded::begun(&path, &body, status.as_u16(), &headers);
+            Recording { cassette, recorded, key }
+        });
+        let (source, gunzip) = (Source::Live(Box::new(response)), is_gzip.then(Gunzip::default));
+        Ok(Answer { status, headers, source, gunzip, pace, began, any: false, recording })
     }
 }
 
 impl Answer {
+    fn recorded(recorded: &Recorded, pace: Pace) -> Self {
+        let header = |(name, value): (&String, &String)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
+        };
+        Self {
+            status: StatusCode::from_u16(recorded.status).unwrap_or(StatusCode::BAD_GATEWAY),
+            headers: recorded.headers.iter().filter_map(header).collect(),
+            source: Source::Recorded(Some(Bytes::from(recorded.body.0.clone()))),
+            gunzip: None,
+            pace,
+            began: Instant::now(),
+            any: false,
+            recording: None,
+        }
+    }
+
     /// Whether the body is a stream of events.
     pub(crate) fn is_stream(&self) -> bool {
         self.header(&header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/event-stream"))
@@ -143,16 +187,35 @@ impl Answer {
 
     /// The next piece of the body, decompressed; nothing at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
+        let piece = self.decompressed().await?;
+        match (&piece, &mut self.recording) {
+            (Some(piece), Some(recording)) => recording.recorded.body.0.extend_from_slice(piece),
+            (None, Some(_)) => self.keep(),
+            (_, None) => {}
+        }
+        Ok(piece)
+    }
+
+    /// Says that the answer is whole as it is, whatever the connection still does: a cassette takes it.
+    pub(crate) fn keep(&mut self) {
+        if let Some(recording) = self.recording.take()
+            && let Err(error) = recording.write()
+        {
+            tracing::warn!("an exchange could not be recorded: {error}");
+        }
+    }
+
+    async fn decompressed(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
             let Some(raw) = self.raw().await? else {
                 return match self.gunzip.take() {
                     None => Ok(None),
-                    Some(gunzip) => gunzip.finish().map(|()| None).map_err(garbled),
+                    Some(gunzip) => gunzip.finish().map(|()| None).map_err(|error| garbled(&error)),
                 };
             };
             let piece = match &mut self.gunzip {
                 None => raw,
-                Some(gunzip) => gunzip.feed(&raw).map_err(garbled)?,
+                Some(gunzip) => gunzip.feed(&raw).map_err(|error| garbled(&error))?,
             };
             if !piece.is_empty() {
                 return Ok(Some(piece));
@@ -161,7 +224,10 @@ impl Answer {
     }
 
     async fn raw(&mut self) -> Result<Option<Bytes>, Broken> {
-        let Source::Live(response) = &mut self.source;
+        let response = match &mut self.source {
+            Source::Live(response) => response,
+            Source::Recorded(body) => return Ok(body.take()),
+        };
         let whole = self.began + self.pace.total;
         let part =
             if self.any { Instant::now() + self.pace.between } else { self.began + self.pace.first_byte };
@@ -184,6 +250,15 @@ impl Answer {
                 seconds(self.pace.first_byte)
             ))),
         }
+    }
+}
+
+impl Recording {
+    fn write(mut self) -> std::io::Result<()> {
+        if let (Some(key), Some(text)) = (&self.key, self.recorded.body.as_text()) {
+            self.recorded.body = Content::from(key.mask(text).as_str());
+        }
+        self.cassette.add(&self.recorded)
     }
 }
 
@@ -222,7 +297,7 @@ pub(crate) fn headers(dialect: Dialect, key: Option<&Secret>) -> HeaderMap {
     headers
 }
 
-fn garbled(error: std::io::Error) -> Broken {
+fn garbled(error: &std::io::Error) -> Broken {
     Broken::Garbled(format!("sent a body that is no gzip: {error}"))
 }
 

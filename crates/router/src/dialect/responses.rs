@@ -30,7 +30,7 @@ impl Protocol for Responses {
         let choice = &chat["choices"][0];
         let (id, reason) = (text(&chat["id"]), text(&choice["finish_reason"]));
         let output = items::of_message(&choice["message"], id);
-        whole(chat, Value::Array(output), reason)
+        whole(chat, &output, reason)
     }
 
     fn chat_response(&self, response: &Value) -> Value {
@@ -87,7 +87,7 @@ impl Protocol for Responses {
 }
 
 /// A whole response around its items.
-fn whole(chat: &Value, output: Value, reason: &str) -> Value {
+fn whole(chat: &Value, output: &[Value], reason: &str) -> Value {
     let incomplete = match reason {
         "length" => json!({ "reason": "max_output_tokens" }),
         "content_filter" => json!({ "reason": "content_filter" }),

@@ -1,5 +1,6 @@
 //! An endpoint of any dialect, asked as a stream so that a long reply meets no limit made for a short one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header;
@@ -7,13 +8,14 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use trajforge_schema::{Dialect, FailureCode, ModelEntry, Usage};
 
+use crate::cassette::Cassette;
 use crate::dialect::{self, Streamed, protocol};
 use crate::error::Error;
 use crate::lost::{Charge, Lost};
 use crate::model::{ChatRequest, Reply};
 use crate::secret::Secret;
 use crate::sse::SseDecoder;
-use crate::wire::{self, Answer, Order, Pace, Wire};
+use crate::wire::{self, Answer, Broken, Order, Pace, Wire};
 
 /// Bytes of a reply that are read at most.
 const MOST_BYTES: usize = 32 << 20;
@@ -31,7 +33,12 @@ pub struct Endpoint {
 impl Endpoint {
     /// A client for an entry; the key comes from whoever may read the environment.
     pub fn new(entry: ModelEntry, key: Option<Secret>) -> Result<Self, Error> {
-        Ok(Self { entry, key, wire: Wire::new()? })
+        Ok(Self { entry, key, wire: Wire::new(None)? })
+    }
+
+    /// The same with a cassette that every exchange goes into, or comes from.
+    pub fn with_cassette(self, cassette: Arc<Cassette>) -> Result<Self, Error> {
+        Ok(Self { wire: Wire::new(Some(cassette))?, ..self })
     }
 
     /// Its entry.
@@ -73,12 +80,13 @@ impl Endpoint {
     }
 
     async fn exchange(&self, request: &ChatRequest) -> Result<Reply, Lost> {
-        let url = format!("{}{}", self.entry.base_url.trim_end_matches('/'), self.entry.dialect.path());
+        let (base, path) = (self.entry.base_url.clone(), self.entry.dialect.path().to_owned());
+        let url = format!("{}{path}", base.trim_end_matches('/'));
         let mut headers = wire::headers(self.entry.dialect, self.key.as_ref());
         headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("gzip"));
         let body = self.body(request).to_string().into();
         let pace = Pace::of(&self.entry, self.entry.output_tokens);
-        let order = Order { url: url.clone(), headers, body, pace };
+        let order = Order { base, path, headers, body, pace, key: self.key.clone() };
         let answer = self.wire.send(order).await.map_err(|broken| Lost::broken(&url, &broken))?;
         let response = if !answer.status.is_success() {
             return Err(refusal(&url, answer).await);
@@ -109,7 +117,7 @@ impl Endpoint {
             };
             bytes += piece.len();
             if bytes > MOST_BYTES {
-                return Err(too_long(url));
+                return Err(Lost::too_long(url, MOST_BYTES));
             }
             for event in decoder.feed(&piece) {
                 accumulator.take(&event);
@@ -121,24 +129,30 @@ impl Endpoint {
         if let Some(event) = decoder.finish() {
             accumulator.take(&event);
         }
-        let Streamed { response, complete, error } = accumulator.finish();
-        if complete {
-            return Ok(response);
+        let streamed = accumulator.finish();
+        if streamed.complete {
+            answer.keep();
+            return Ok(streamed.response);
         }
-        if let Some(error) = error {
-            return Err(Lost::told(url, &error));
+        Err(self.unfinished(url, &streamed, broken.as_ref(), bytes))
+    }
+
+    /// What it means that a stream ended before its reply was whole.
+    fn unfinished(&self, url: &str, streamed: &Streamed, broken: Option<&Broken>, bytes: usize) -> Lost {
+        if let Some(error) = &streamed.error {
+            return Lost::told(url, error);
         }
-        let charge = protocol.usage(&response).map_or(Charge::Unknown, Charge::Known);
-        let lost = match broken {
-            Some(broken) => Lost::broken(url, &broken),
+        let usage = protocol(self.entry.dialect).usage(&streamed.response);
+        let charge = usage.map_or(Charge::Unknown, Charge::Known);
+        match broken {
+            Some(broken) => Lost::broken(url, broken),
             None if bytes == 0 => Lost::malformed(&format!("{url} sent an empty stream"), "", charge),
             None => {
                 let message = format!("{url} ended its stream before the reply was whole");
                 let code = FailureCode::ModelUnreachable;
                 Lost { code, message, status: None, retry: true, wait: None, charge }
             }
-        };
-        Err(lost)
+        }
     }
 
     /// An endpoint may echo the key.
@@ -161,12 +175,13 @@ pub(crate) async fn refusal(url: &str, mut answer: Answer) -> Lost {
     Lost::refused(url, status, &String::from_utf8_lossy(&body), wait)
 }
 
-async fn body(url: &str, answer: &mut Answer) -> Result<Vec<u8>, Lost> {
+/// All of a body.
+pub(crate) async fn body(url: &str, answer: &mut Answer) -> Result<Vec<u8>, Lost> {
     let mut bytes = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|broken| Lost::broken(url, &broken))? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > MOST_BYTES {
-            return Err(too_long(url));
+            return Err(Lost::too_long(url, MOST_BYTES));
         }
     }
     Ok(bytes)
@@ -178,10 +193,6 @@ async fn whole(url: &str, mut answer: Answer) -> Result<Value, Lost> {
         let text = String::from_utf8_lossy(&bytes);
         Lost::malformed(&format!("{url} sent no JSON ({error})"), &text, Charge::Unknown)
     })
-}
-
-fn too_long(url: &str) -> Lost {
-    Lost::malformed(&format!("{url} sent more than {MOST_BYTES} bytes"), "", Charge::Unknown)
 }
 
 /// Reads a whole response into a reply.

@@ -189,12 +189,12 @@ impl Model for Metered {
     }
 }
 
-fn guess(bound: Bound) -> Tokens {
+pub(crate) fn guess(bound: Bound) -> Tokens {
     Tokens(bound.input.0 / BYTES_A_TOKEN)
 }
 
 /// Charges a request that gave no reply: nothing where nothing was billed, the worst case where nobody knows.
-fn pay(entry: &ModelEntry, bound: Bound, reservation: Reservation, lost: &Lost) -> MicroDollars {
+pub(crate) fn pay(entry: &ModelEntry, bound: Bound, reservation: Reservation, lost: &Lost) -> MicroDollars {
     match lost.charge {
         Charge::Nothing => {
             reservation.release();
@@ -209,7 +209,7 @@ fn pay(entry: &ModelEntry, bound: Bound, reservation: Reservation, lost: &Lost) 
 }
 
 /// Tells the endpoint's pressure what a lost request says about it.
-fn report(permit: Permit, lost: &Lost) {
+pub(crate) fn report(permit: Permit, lost: &Lost) {
     match lost.status {
         Some(429 | 529) => permit.overloaded(lost.wait),
         Some(503) if lost.wait.is_some() => permit.overloaded(lost.wait),

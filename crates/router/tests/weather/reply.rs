@@ -70,7 +70,7 @@ async fn replies_without_a_message_are_malformed() {
         ScriptedReply::Raw(String::new()),
         ScriptedReply::Raw(r#"{"choices": []}"#.to_owned()),
         ScriptedReply::Raw(r#"{"choices": [{"index": 0}]}"#.to_owned()),
-        ScriptedReply::Raw(r#"[1, 2"#.to_owned()),
+        ScriptedReply::Raw("[1, 2".to_owned()),
         ScriptedReply::stream([ScriptedPart::text("data: [DONE]\n\n")]),
     ];
     for reply in cases {

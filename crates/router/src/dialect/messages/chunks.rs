@@ -73,7 +73,7 @@ impl ReadChunks for Reader {
                 let message = &value["message"];
                 (self.id, self.model) = (message["id"].clone(), message["model"].clone());
                 self.usage = message["usage"].clone();
-                vec![self.delta(json!({ "role": "assistant", "content": "" }))]
+                vec![self.delta(&json!({ "role": "assistant", "content": "" }))]
             }
             "content_block_start" if value["content_block"]["type"] == "tool_use" => {
                 let block = &value["content_block"];
@@ -82,7 +82,7 @@ impl ReadChunks for Reader {
                 let call = json!({
                     "index": self.calls.len() - 1, "id": block["id"], "type": "function", "function": function,
                 });
-                vec![self.delta(json!({ "tool_calls": [call] }))]
+                vec![self.delta(&json!({ "tool_calls": [call] }))]
             }
             "content_block_delta" => self.piece(&value),
             "message_delta" => {
@@ -90,7 +90,7 @@ impl ReadChunks for Reader {
                     self.usage[name.as_str()] = count.clone();
                 }
                 let reason = value["delta"]["stop_reason"].as_str().map(finish_reason);
-                let last = chunk(&self.id, &self.model, json!({}), json!(reason));
+                let last = chunk(&self.id, &self.model, &json!({}), &json!(reason));
                 vec![last, usage_chunk(&self.id, &self.model, &chat_usage(&self.usage))]
             }
             "error" => vec![json!({ "error": value["error"] })],
@@ -100,20 +100,20 @@ impl ReadChunks for Reader {
 }
 
 impl Reader {
-    fn delta(&self, delta: Value) -> Value {
-        chunk(&self.id, &self.model, delta, Value::Null)
+    fn delta(&self, delta: &Value) -> Value {
+        chunk(&self.id, &self.model, delta, &Value::Null)
     }
 
     fn piece(&self, value: &Value) -> Vec<Value> {
         let delta = &value["delta"];
         match text(&delta["type"]) {
-            "text_delta" => vec![self.delta(json!({ "content": delta["text"] }))],
-            "thinking_delta" => vec![self.delta(json!({ "reasoning_content": delta["thinking"] }))],
+            "text_delta" => vec![self.delta(&json!({ "content": delta["text"] }))],
+            "thinking_delta" => vec![self.delta(&json!({ "reasoning_content": delta["thinking"] }))],
             "input_json_delta" => {
                 let block = value["index"].as_u64().unwrap_or(0);
                 let Some(index) = self.calls.iter().position(|own| *own == block) else { return Vec::new() };
                 let function = json!({ "arguments": delta["partial_json"] });
-                vec![self.delta(json!({ "tool_calls": [{ "index": index, "function": function }] }))]
+                vec![self.delta(&json!({ "tool_calls": [{ "index": index, "function": function }] }))]
             }
             _ => Vec::new(),
         }

@@ -78,9 +78,10 @@ impl Built {
             _ => return,
         };
         let (place, field) = match what {
-            "response.output_text" => (self.part(value, "content", "content_index"), "text"),
+            "response.output_text" | "response.reasoning_text" => {
+                (self.part(value, "content", "content_index"), "text")
+            }
             "response.refusal" => (self.part(value, "content", "content_index"), "refusal"),
-            "response.reasoning_text" => (self.part(value, "content", "content_index"), "text"),
             "response.reasoning_summary_text" => (self.part(value, "summary", "summary_index"), "text"),
             "response.function_call_arguments" => (self.item(value), "arguments"),
             _ => return,

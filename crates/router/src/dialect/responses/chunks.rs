@@ -24,29 +24,29 @@ impl ReadChunks for Reader {
             "response.created" => {
                 let response = &value["response"];
                 (self.id, self.model) = (response["id"].clone(), response["model"].clone());
-                vec![self.delta(json!({ "role": "assistant", "content": "" }))]
+                vec![self.delta(&json!({ "role": "assistant", "content": "" }))]
             }
-            "response.output_text.delta" => vec![self.delta(json!({ "content": delta }))],
-            "response.refusal.delta" => vec![self.delta(json!({ "refusal": delta }))],
+            "response.output_text.delta" => vec![self.delta(&json!({ "content": delta }))],
+            "response.refusal.delta" => vec![self.delta(&json!({ "refusal": delta }))],
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                vec![self.delta(json!({ "reasoning_content": delta }))]
+                vec![self.delta(&json!({ "reasoning_content": delta }))]
             }
             "response.output_item.added" if value["item"]["type"] == "function_call" => {
                 self.calls.push(value["output_index"].as_u64().unwrap_or(0));
                 let function = json!({ "name": value["item"]["name"], "arguments": "" });
                 let (index, id) = (self.calls.len() - 1, &value["item"]["call_id"]);
                 let call = json!({ "index": index, "id": id, "type": "function", "function": function });
-                vec![self.delta(json!({ "tool_calls": [call] }))]
+                vec![self.delta(&json!({ "tool_calls": [call] }))]
             }
             "response.function_call_arguments.delta" => {
                 let item = value["output_index"].as_u64().unwrap_or(0);
                 let Some(index) = self.calls.iter().position(|own| *own == item) else { return Vec::new() };
                 let call = json!({ "index": index, "function": { "arguments": delta } });
-                vec![self.delta(json!({ "tool_calls": [call] }))]
+                vec![self.delta(&json!({ "tool_calls": [call] }))]
             }
             "response.completed" | "response.incomplete" => {
                 let response = &value["response"];
-                let last = chunk(&self.id, &self.model, json!({}), finish_reason(response));
+                let last = chunk(&self.id, &self.model, &json!({}), &finish_reason(response));
                 vec![last, usage_chunk(&self.id, &self.model, &chat_usage(&response["usage"]))]
             }
             "response.failed" => vec![json!({ "error": value["response"]["error"] })],
@@ -57,8 +57,8 @@ impl ReadChunks for Reader {
 }
 
 impl Reader {
-    fn delta(&self, delta: Value) -> Value {
-        chunk(&self.id, &self.model, delta, Value::Null)
+    fn delta(&self, delta: &Value) -> Value {
+        chunk(&self.id, &self.model, delta, &Value::Null)
     }
 }
 
@@ -123,7 +123,7 @@ impl WriteChunks for Writer {
         }
         self.begin(&json!({}));
         self.close();
-        let response = whole(&self.chat, Value::Array(std::mem::take(&mut self.output)), &self.reason);
+        let response = whole(&self.chat, &std::mem::take(&mut self.output), &self.reason);
         let is_whole = response["status"] == "completed";
         let kind = if is_whole { "response.completed" } else { "response.incomplete" };
         self.events.push(kind, &json!({ "response": response }));
@@ -138,7 +138,7 @@ impl Writer {
         }
         self.chat =
             json!({ "id": chunk["id"], "model": chunk["model"], "created": chunk["created"], "usage": null });
-        let mut begun = whole(&self.chat, json!([]), "");
+        let mut begun = whole(&self.chat, &[], "");
         begun["status"] = json!("in_progress");
         begun["usage"] = Value::Null;
         self.events.push("response.created", &json!({ "response": begun }));
