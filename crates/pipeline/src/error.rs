@@ -106,6 +106,8 @@ pub enum Code {
     Tf204,
     /// The container engine or a sandbox misbehaved.
     Tf205,
+    /// A port can't be listened on.
+    Tf206,
     /// A model can't be used.
     Tf301,
     /// A model's key is missing, or its entry is wrong.
@@ -132,7 +134,7 @@ impl Code {
             | Self::Tf107
             | Self::Tf108
             | Self::Tf109 => 3,
-            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 => 4,
+            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 | Self::Tf206 => 4,
             Self::Tf301 | Self::Tf302 => 5,
             Self::Tf401 => 130,
         }
@@ -165,18 +167,22 @@ impl Error {
             Self::Trajectory(Trajectory::Io { source, .. })
             | Self::Template(Template::Io { source, .. })
             | Self::Dataset(Dataset::Io { source, .. })
-            | Self::Router(Router::Ledger { source, .. }) => of_io(source),
+            | Self::Router(Router::Capture { source, .. } | Router::Ledger { source, .. }) => of_io(source),
             Self::Scheduler(
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
-            | Self::Seeds { .. }
-            | Self::Router(Router::Route { .. }) => Code::Tf107,
+            | Self::Router(Router::Route { .. })
+            | Self::Seeds { .. } => Code::Tf107,
             Self::Scheduler(error) if error.is_disk_full() => Code::Tf203,
             Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
-            Self::Trajectory(_) | Self::Scheduler(_) | Self::Dataset(_) => Code::Tf106,
+            Self::Trajectory(_)
+            | Self::Scheduler(_)
+            | Self::Dataset(_)
+            | Self::Router(Router::Cassette { .. }) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
+            Self::Router(Router::Listen { .. }) => Code::Tf206,
             Self::Router(Router::Request { .. } | Router::Client(_)) => Code::Tf301,
             Self::Router(_) => Code::Tf302,
             Self::Interrupted => Code::Tf401,

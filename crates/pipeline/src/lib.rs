@@ -3,6 +3,7 @@
 pub mod dataset;
 mod error;
 pub mod gate;
+pub mod gateway;
 mod look;
 mod routing;
 pub mod run;

@@ -49,6 +49,14 @@ pub enum Error {
         /// What is wrong, with the line where known.
         message: String,
     },
+    /// A file for the records of exchanges that can't be opened.
+    #[error("open {} for the records of exchanges: {source}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A rule for side calls that can't be used.
     #[error("the rule for side calls {name:?} can't be used: {message}")]
     SideRule {
@@ -117,6 +125,7 @@ impl Error {
             Self::SideRule { .. } => {
                 Some("give it `system`, a regular expression, or `without_tools: true`".to_owned())
             }
+            Self::Capture { .. } => Some("choose another --capture, or mend its permissions".to_owned()),
             Self::Listen { .. } => Some("choose another --port, or 0 for any that is free".to_owned()),
             Self::CapReached(_) => Some(
                 "raise the cap and go on with `trajforge run --resume`; a lower output_tokens in the model's entry makes \

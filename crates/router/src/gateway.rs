@@ -1,8 +1,8 @@
 //! The gateway: serves models to scaffolds, and records every exchange.
 //!
 //! ```text
-//!   scaffold --> session --> route --> caps --> budget --> pressure --> endpoint
-//!                (URL, key)  (model)   (steps)  (money)    (rate)          |
+//!   scaffold --> session --> model --> caps --> budget --> pressure --> endpoint
+//!                (URL, key)  (which)   (steps)  (money)    (rate)          |
 //!            <-- the same bytes, or those of another dialect --------------+--> Exchange --> capture
 //! ```
 //!
@@ -62,7 +62,7 @@ pub struct GatewaySpec {
 
 /// A model that a session may ask.
 #[derive(Debug, Clone)]
-pub struct Route {
+pub struct Served {
     /// Where it is, and what it costs.
     pub entry: ModelEntry,
     /// Its key.
@@ -76,7 +76,7 @@ pub struct SessionSpec {
     /// Who pays.
     pub account: Account,
     /// The models that it may ask, by their entry's name or the provider's.
-    pub routes: Vec<Route>,
+    pub models: Vec<Served>,
     /// What happens to other models.
     pub other_models: OtherModels,
     /// Replies that it may get, side calls aside.
@@ -91,14 +91,14 @@ pub struct SessionSpec {
     pub capture: Capture,
 }
 
-/// What happens to a request for a model that the session has no route for.
+/// What happens to a request for a model that the session does not serve.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherModels {
     /// It is refused.
     #[default]
     Refuse,
-    /// The first route takes it: for scaffolds that ask a second model for small things.
-    FirstRoute,
+    /// The first model takes it: for scaffolds that ask a second model for small things.
+    First,
 }
 
 /// The status that tells a scaffold to stop: these two are repeated by none that was tried.
@@ -188,9 +188,9 @@ impl Gateway {
 
     /// Opens a session. It ends with [`Gateway::close`].
     pub fn open(&self, spec: SessionSpec) -> Result<Session, Error> {
-        let unpriced = spec.routes.iter().find(|route| route.entry.price.is_none());
-        if let (Unpriced::Refuse, Some(route)) = (spec.unpriced, unpriced) {
-            return Err(Error::Unpriced { model: route.entry.name.clone() });
+        let unpriced = spec.models.iter().find(|served| served.entry.price.is_none());
+        if let (Unpriced::Refuse, Some(served)) = (spec.unpriced, unpriced) {
+            return Err(Error::Unpriced { model: served.entry.name.clone() });
         }
         let mut sessions = self.shared.sessions.write().unwrap_or_else(PoisonError::into_inner);
         sessions.opened += 1;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use trajforge_schema::{Content, Dialect, Failure, MicroDollars, Timestamp, Usage};
 
 use super::Capture;
+use crate::error::Error;
 
 /// One request of a client, and what became of it. Keys are masked everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,8 +126,9 @@ pub struct CaptureFile {
 
 impl CaptureFile {
     /// Opens a file to add to; it is made where it is not there.
-    pub fn open(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|source| Error::Capture { path: path.to_owned(), source })?;
         Ok(Self { file: Mutex::new(file) })
     }
 

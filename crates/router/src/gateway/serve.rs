@@ -94,7 +94,7 @@ fn find(shared: &Shared, call: &Call) -> Result<Arc<State>, String> {
 
 /// The models of a session, in a form that clients of all dialects read.
 fn models(state: &State) -> Value {
-    let names: Vec<&str> = state.spec.routes.iter().map(|route| route.entry.name.as_str()).collect();
+    let names: Vec<&str> = state.spec.models.iter().map(|served| served.entry.name.as_str()).collect();
     let model = |name: &&str| {
         json!({
             "id": name, "object": "model", "created": 0, "owned_by": "trajforge",
@@ -110,20 +110,20 @@ fn models(state: &State) -> Value {
 /// Anthropic's count of a request's tokens: the endpoint's where it has one, else a quarter of the bytes.
 async fn count_tokens(shared: &Shared, state: &State, call: &Call, bytes: &Bytes) -> Response {
     let mut body: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
-    let route = body["model"].as_str().and_then(|model| state.route(model));
-    let Some(route) = route.filter(|route| route.entry.dialect == Dialect::AnthropicMessages) else {
+    let served = body["model"].as_str().and_then(|model| state.served(model));
+    let Some(served) = served.filter(|served| served.entry.dialect == Dialect::AnthropicMessages) else {
         return Json(json!({ "input_tokens": (bytes.len() / 4).max(1) })).into_response();
     };
-    body["model"] = json!(route.entry.model);
+    body["model"] = json!(served.entry.model);
     let order = Order {
-        base: route.entry.base_url.clone(),
+        base: served.entry.base_url.clone(),
         path: format!("{}/count_tokens", Dialect::AnthropicMessages.path()),
-        headers: wire::headers(route.entry.dialect, route.key.as_ref()),
+        headers: wire::headers(served.entry.dialect, served.key.as_ref()),
         body: Bytes::from(body.to_string()),
-        pace: Pace::of(&route.entry, 0),
-        key: route.key.clone(),
+        pace: Pace::of(&served.entry, 0),
+        key: served.key.clone(),
     };
-    let url = format!("{}/messages/count_tokens", route.entry.base_url);
+    let url = format!("{}/messages/count_tokens", served.entry.base_url);
     let counted = match shared.wire.send(order).await {
         Ok(mut answer) => whole_body(&url, &mut answer).await.map(|body| (answer.status, body)),
         Err(broken) => Err(Lost::broken(&url, &broken)),

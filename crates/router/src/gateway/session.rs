@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use trajforge_schema::{MicroDollars, Usage};
 
-use super::{OtherModels, Route, SessionReport, SessionSpec};
+use super::{OtherModels, Served, SessionReport, SessionSpec};
 use crate::dialect::NATIVE;
 use crate::secret::Secret;
 
@@ -103,14 +103,14 @@ impl State {
         self.progress().capped.get_or_insert_with(|| message.to_owned());
     }
 
-    /// The route of a model.
-    pub(super) fn route(&self, model: &str) -> Option<&Route> {
-        let routes = &self.spec.routes;
-        let by = |name: fn(&Route) -> &String| routes.iter().find(move |route| name(route) == model);
-        by(|route| &route.entry.name).or_else(|| by(|route| &route.entry.model)).or_else(|| {
+    /// The model of that name.
+    pub(super) fn served(&self, model: &str) -> Option<&Served> {
+        let models = &self.spec.models;
+        let by = |name: fn(&Served) -> &String| models.iter().find(move |served| name(served) == model);
+        by(|served| &served.entry.name).or_else(|| by(|served| &served.entry.model)).or_else(|| {
             match self.spec.other_models {
                 OtherModels::Refuse => None,
-                OtherModels::FirstRoute => routes.first(),
+                OtherModels::First => models.first(),
             }
         })
     }
@@ -138,7 +138,7 @@ impl State {
 
     /// A text in which no key can be read.
     pub(super) fn mask(&self, text: &str) -> String {
-        let keys = self.spec.routes.iter().filter_map(|route| route.key.as_ref());
+        let keys = self.spec.models.iter().filter_map(|served| served.key.as_ref());
         keys.fold(self.key.mask(text), |text, key| key.mask(&text))
     }
 

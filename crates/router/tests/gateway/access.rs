@@ -82,7 +82,7 @@ async fn unknown_models_paths_and_bodies_are_refused_clearly() {
 
 #[tokio::test]
 async fn other_models_can_go_to_the_first_route() {
-    let change = |spec: &mut trajforge_router::SessionSpec| spec.other_models = OtherModels::FirstRoute;
+    let change = |spec: &mut trajforge_router::SessionSpec| spec.other_models = OtherModels::First;
     let script = |_: &serde_json::Value, _: usize| ScriptedReply::Message(hello());
     let bench = Bench::with(Dialect::OpenaiChat, Caps::default(), change, script).await;
     let mut body = ask(Dialect::OpenaiChat, false);
@@ -118,7 +118,7 @@ async fn models_are_listed_tokens_are_counted_and_somebody_is_there() {
 async fn a_closed_session_opens_nothing_and_a_model_without_a_price_no_session() {
     let bench = bench().await;
     let mut spec = session_spec(&bench.upstream, Dialect::OpenaiChat, Arc::default());
-    spec.routes[0].entry.price = None;
+    spec.models[0].entry.price = None;
     assert!(matches!(bench.gateway.open(spec), Err(Error::Unpriced { model }) if model == "m"));
     let second =
         bench.gateway.open(session_spec(&bench.upstream, Dialect::OpenaiChat, Arc::default())).unwrap();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use trajforge_router::budget::{Account, Budget};
-use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Route, SessionReport, SideCalls};
+use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Served, SessionReport, SideCalls};
 use trajforge_router::pressure::Pressures;
 use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec};
 use trajforge_schema::{Caps, Clock, Dialect, ModelEntry, RolloutId, Timestamp, Unpriced};
@@ -137,7 +137,7 @@ fn session_spec(upstream: &Scripted, dialect: Dialect, exchanges: Arc<Mutex<Vec<
     SessionSpec {
         name: "rollout-1".to_owned(),
         account: Account { rollout: Some("rollout-1".parse::<RolloutId>().unwrap()), ..Account::default() },
-        routes: vec![Route { entry, key: Some(Secret::new(UPSTREAM_KEY)) }],
+        models: vec![Served { entry, key: Some(Secret::new(UPSTREAM_KEY)) }],
         other_models: OtherModels::Refuse,
         max_steps: None,
         at_cap: AtCap::Unauthorized,

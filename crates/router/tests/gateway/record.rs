@@ -59,7 +59,7 @@ async fn an_endpoint_that_breaks_off_cuts_its_client_off_and_is_charged_at_the_w
 
 #[tokio::test]
 async fn an_endpoint_that_can_not_be_reached_or_says_nothing_is_named() {
-    let change = |spec: &mut SessionSpec| spec.routes[0].entry.base_url = "http://127.0.0.1:9/v1".to_owned();
+    let change = |spec: &mut SessionSpec| spec.models[0].entry.base_url = "http://127.0.0.1:9/v1".to_owned();
     let silent = |_: &Value, _: usize| ScriptedReply::Stall(Duration::from_secs(30));
     let bench = Bench::with(CHAT, Caps::default(), change, silent).await;
     let got = bench.post(CHAT, &ask(CHAT, false)).await;
@@ -67,7 +67,7 @@ async fn an_endpoint_that_can_not_be_reached_or_says_nothing_is_named() {
     assert!(got.json()["error"]["message"].as_str().unwrap().contains("can't be reached"), "{}", got.text);
     assert_eq!(bench.end().await.1.cost, MicroDollars(0));
 
-    let change = |spec: &mut SessionSpec| spec.routes[0].entry.request_seconds = 1;
+    let change = |spec: &mut SessionSpec| spec.models[0].entry.request_seconds = 1;
     let bench = Bench::with(CHAT, Caps::default(), change, silent).await;
     assert_eq!(bench.post(CHAT, &ask(CHAT, true)).await.status, 504);
     let (exchanges, report) = bench.end().await;
@@ -94,7 +94,7 @@ async fn a_client_that_hangs_up_cancels_the_request_and_pays_the_worst_case() {
     let within = ScriptedReply::stream([half, silence]);
     let before = ScriptedReply::Stall(Duration::from_mins(1));
     for (reply, has_begun) in [(within, true), (before, false)] {
-        let change = |spec: &mut SessionSpec| spec.routes[0].entry.request_seconds = 60;
+        let change = |spec: &mut SessionSpec| spec.models[0].entry.request_seconds = 60;
         let bench = Bench::with(CHAT, Caps::default(), change, move |_, _| reply.clone()).await;
         let request = bench.request(CHAT, ask(CHAT, true).to_string()).send();
         if has_begun {
@@ -122,7 +122,7 @@ async fn a_client_that_hangs_up_cancels_the_request_and_pays_the_worst_case() {
 async fn closing_a_session_cuts_off_what_is_under_way_and_records_it() {
     let reply =
         ScriptedReply::stream([ScriptedPart::text(": on\n\n"), ScriptedPart::Pause(Duration::from_mins(1))]);
-    let change = |spec: &mut SessionSpec| spec.routes[0].entry.request_seconds = 60;
+    let change = |spec: &mut SessionSpec| spec.models[0].entry.request_seconds = 60;
     let bench = Bench::with(CHAT, Caps::default(), change, move |_, _| reply.clone()).await;
     let mut response = bench.request(CHAT, ask(CHAT, true).to_string()).send().await.unwrap();
     response.chunk().await.unwrap();

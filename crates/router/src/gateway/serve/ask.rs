@@ -1,4 +1,4 @@
-//! A request on its way to an endpoint: through route, caps, money and pressure.
+//! A request on its way to an endpoint: through served, caps, money and pressure.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use trajforge_schema::{Dialect, Failure, FailureCode};
 use super::super::flight::{Flight, Leave};
 use super::super::prepare::{self, Prepared};
 use super::super::session::State;
-use super::super::{AtCap, Route, Shared};
+use super::super::{AtCap, Served, Shared};
 use super::call::{self, Call};
 use crate::budget::{Account, Bound, Reservation};
 use crate::dialect::{ErrorKind, protocol};
@@ -56,22 +56,22 @@ impl Asked<'_> {
         if let Some(capped) = self.state.capped() {
             return Err(self.at_cap(capped));
         }
-        let route = self.route(&body)?;
-        flight.goes_to(&route.entry);
+        let served = self.served(&body)?;
+        flight.goes_to(&served.entry);
         if flight.exchange.side_call.is_none() {
             self.state.take_step().map_err(|capped| self.at_cap(capped))?;
             flight.takes_step();
         }
         let wants_stream = body["stream"] == true;
-        let prepared = if route.entry.dialect == self.call.dialect {
-            prepare::same(&route.entry, body, &self.bytes)
+        let prepared = if served.entry.dialect == self.call.dialect {
+            prepare::same(&served.entry, body, &self.bytes)
         } else {
             self.state.restore(&mut chat);
-            prepare::translated(&route.entry, &chat)
+            prepare::translated(&served.entry, &chat)
         };
-        let leave = self.leave(route, &prepared).await?;
+        let leave = self.leave(served, &prepared).await?;
         flight.leaves(leave, prepared.is_changed.then_some(&prepared.bytes));
-        let order = self.order(route, &prepared);
+        let order = self.order(served, &prepared);
         let url = format!("{}{}", order.base.trim_end_matches('/'), order.path);
         let hides_usage = prepared.hides_usage;
         let sent = tokio::select! {
@@ -79,26 +79,26 @@ impl Asked<'_> {
             () = self.state.closing() => Err(Broken::Cut("was left: the session is closed".to_owned())),
             sent = self.shared.wire.send(order) => sent,
         };
-        Ok(Answered { sent, url, dialect: route.entry.dialect, wants_stream, hides_usage })
+        Ok(Answered { sent, url, dialect: served.entry.dialect, wants_stream, hides_usage })
     }
 
-    fn route(&self, body: &Value) -> Result<&Route, Refusal> {
+    fn served(&self, body: &Value) -> Result<&Served, Refusal> {
         let Some(model) = body["model"].as_str() else {
             return Err(Refusal::invalid("the request names no model".to_owned()));
         };
-        self.state.route(model).ok_or_else(|| {
+        self.state.served(model).ok_or_else(|| {
             let names: Vec<&str> =
-                self.state.spec.routes.iter().map(|route| route.entry.name.as_str()).collect();
+                self.state.spec.models.iter().map(|served| served.entry.name.as_str()).collect();
             let message = format!("there is no model {model:?} here; there is {}", names.join(", "));
             Refusal { status: StatusCode::NOT_FOUND, kind: ErrorKind::NotFound, message, failure: None }
         })
     }
 
     /// Reserves the money and waits for the endpoint's turn.
-    async fn leave(&self, route: &Route, prepared: &Prepared) -> Result<Leave, Refusal> {
-        let bound = Bound::of_bytes(&route.entry, &prepared.body, prepared.bytes.len());
-        let account = Account { key: route.entry.key_variable.clone(), ..self.state.spec.account.clone() };
-        let reservation = match bound.worst_case(&route.entry) {
+    async fn leave(&self, served: &Served, prepared: &Prepared) -> Result<Leave, Refusal> {
+        let bound = Bound::of_bytes(&served.entry, &prepared.body, prepared.bytes.len());
+        let account = Account { key: served.entry.key_variable.clone(), ..self.state.spec.account.clone() };
+        let reservation = match bound.worst_case(&served.entry) {
             None => None,
             Some(worst) => match self.shared.spec.budget.reserve(&account, worst).await {
                 Ok(reservation) => Some(reservation),
@@ -109,14 +109,14 @@ impl Asked<'_> {
                 Err(error) => return Err(Refusal::internal(error.to_string())),
             },
         };
-        let pressure = self.shared.spec.pressures.of(&route.entry);
+        let pressure = self.shared.spec.pressures.of(&served.entry);
         match pressure.admit_unless_open(guess(bound)).await {
             Ok(permit) => Ok(Leave { bound, reservation, permit }),
             Err(Open { wait }) => {
                 reservation.into_iter().for_each(Reservation::release);
                 let message = format!(
                     "{} has failed again and again, and is left alone for {} s more",
-                    route.entry.name,
+                    served.entry.name,
                     wait.as_secs()
                 );
                 let failure = Some(Failure::new(FailureCode::ModelUnreachable, message.clone()));
@@ -134,8 +134,8 @@ impl Asked<'_> {
         Refusal { status, kind, message, failure: None }
     }
 
-    fn order(&self, route: &Route, prepared: &Prepared) -> Order {
-        let (entry, key) = (&route.entry, route.key.as_ref());
+    fn order(&self, served: &Served, prepared: &Prepared) -> Order {
+        let (entry, key) = (&served.entry, served.key.as_ref());
         let is_same = entry.dialect == self.call.dialect;
         let mut headers = if is_same { call::forwarded(self.headers) } else { HeaderMap::new() };
         for (name, value) in &wire::headers(entry.dialect, key) {
@@ -153,7 +153,7 @@ impl Asked<'_> {
             headers,
             body: prepared.bytes.clone(),
             pace: Pace::of(entry, limit),
-            key: route.key.clone(),
+            key: served.key.clone(),
         }
     }
 }
