@@ -5,6 +5,7 @@ mod error;
 pub mod gate;
 pub mod gateway;
 mod look;
+mod models;
 mod routing;
 pub mod run;
 mod tasks;

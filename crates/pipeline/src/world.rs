@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use trajforge_router::{Catalog, Endpoint, Secret};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
-use trajforge_schema::{Clock, Event};
+use trajforge_schema::{Clock, Event, ModelEntry};
 use trajforge_template::Library;
 
 use crate::error::Error;
@@ -85,7 +85,10 @@ impl World {
 
     /// A model's endpoint, ready to be asked.
     pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, Error> {
-        let entry = self.catalog.entry(name)?.clone();
+        self.endpoint_of(self.catalog.entry(name)?.clone())
+    }
+
+    pub(crate) fn endpoint_of(&self, entry: ModelEntry) -> Result<Arc<Endpoint>, Error> {
         let key = match &entry.key_variable {
             None => None,
             Some(variable) => {

@@ -142,6 +142,15 @@ impl Bench {
         self
     }
 
+    /// A simulated model that costs a dollar per million tokens and goes right with this probability.
+    pub(crate) fn simulated(mut self, name: &str, competence: f64) -> Self {
+        let price: Price = serde_json::from_value(json!({ "input": 1, "output": 1 })).unwrap();
+        let skill = serde_json::from_value(json!({ "competence": { "easy": competence } })).unwrap();
+        let entry = ModelEntry::at(name, "http://127.0.0.1:0/v1");
+        self.catalog.add(ModelEntry { price: Some(price), simulated: Some(skill), ..entry });
+        self
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("run")
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trajforge_pipeline::trajectory::RunStore;
 use trajforge_router::ScriptedReply;
-use trajforge_schema::{Choice, Event, Models, Outcome, PolicyName, Route};
+use trajforge_schema::{Choice, Event, Models, Outcome, PolicyName, Provenance, Route};
 
 use super::bench::{Bench, Order, greets};
 
@@ -141,4 +141,21 @@ async fn a_route_that_is_named_like_a_model_is_refused_before_anything_is_writte
     let error = bench.run(&order(twin)).await.unwrap_err();
     assert!(error.to_string().contains("same name"), "{error}");
     assert!(!bench.path().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_models_start_with_the_run_and_are_labelled_in_every_record() {
+    let bench = Bench::new().simulated("able", 1.0).simulated("unable", 0.0);
+    let models = vec!["able".to_owned(), "unable".to_owned()];
+    let report = bench.run(&Order { models, ..Order::default() }).await.unwrap();
+    assert_eq!((report.counts.success, report.counts.planned), (4, 8));
+    assert!(report.spent.0 > 0);
+    let store = RunStore::open(&bench.path()).unwrap();
+    for one in store.trajectories() {
+        let one = one.unwrap();
+        let trajectory = one.journal.unwrap().trajectory;
+        assert_eq!(trajectory.header.provenance, Provenance::Simulated);
+        let able = one.spec.model.as_deref() == Some("able");
+        assert_eq!(trajectory.summary.unwrap().outcome == Outcome::Success, able, "{}", one.spec.id);
+    }
 }
