@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dataset::{DatasetBuild, DatasetCommand, SplitChoice};
 pub(crate) use gateway::Gateway;
-pub(crate) use run::{Money, Run};
+pub(crate) use run::Run;
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -72,7 +72,7 @@ pub(crate) enum Command {
         command: ModelCommand,
     },
     /// Plan rollouts and execute them here; interrupted or killed, go on with --resume.
-    Run(Run),
+    Run(Box<Run>),
     /// How far a run is.
     Status(Status),
     /// One trajectory: its steps for people, or the whole of it with --json.

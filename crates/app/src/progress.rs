@@ -61,9 +61,7 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
             *shown.outcomes.entry(outcome.as_str()).or_default() += 1;
             shown.running = shown.running.saturating_sub(1);
             bar.inc(1);
-            if bar.is_hidden() {
-                line_now_and_then(bar, &shown);
-            }
+            line_now_and_then(bar, &shown);
         }
         Event::TornTail { rollout, bytes } => {
             note(
@@ -79,15 +77,10 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
         Event::Warning { message } => note(bar, message),
         Event::RolloutPlanned { .. } => bar.inc_length(1),
         Event::BudgetSettled { cost, .. } => shown.spent += *cost,
-        Event::CapReached { scope, cap, spent, asked, .. } => {
-            // Each rollout meets its own cap once; the run's is met by all of them.
+        Event::CapReached { scope, cap, spent, .. } => {
+            // Each rollout meets its own cap once; the others are met by all of them.
             if scope == "rollout" || shown.caps.insert(scope.clone()) {
-                note(
-                    bar,
-                    &format!(
-                        "the cap of {cap} for each {scope} is reached: {spent} are spent, {asked} might follow"
-                    ),
-                );
+                note(bar, &format!("the cap of {cap} for each {scope} is reached: {spent} are spent"));
             }
         }
         Event::StepRecorded { .. } | Event::BudgetReserved { .. } => {}
@@ -120,6 +113,9 @@ fn note(bar: &ProgressBar, text: &str) {
 }
 
 fn line_now_and_then(bar: &ProgressBar, shown: &Shown) {
+    if !bar.is_hidden() {
+        return;
+    }
     let (position, length) = (bar.position(), bar.length().unwrap_or(0));
     let every = (length / 10).max(1);
     if position.is_multiple_of(every) || position == length {

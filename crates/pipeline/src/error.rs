@@ -164,9 +164,10 @@ impl Error {
                 Code::Tf104
             }
             Self::Trajectory(Trajectory::Locked { .. }) => Code::Tf105,
-            Self::Trajectory(Trajectory::Io { source, .. }) | Self::Template(Template::Io { source, .. }) => {
-                of_io(source)
-            }
+            Self::Trajectory(Trajectory::Io { source, .. })
+            | Self::Template(Template::Io { source, .. })
+            | Self::Dataset(Dataset::Io { source, .. })
+            | Self::Router(Router::Capture { source, .. } | Router::Ledger { source, .. }) => of_io(source),
             Self::Scheduler(
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
@@ -174,8 +175,6 @@ impl Error {
             | Self::Seeds { .. } => Code::Tf107,
             Self::Scheduler(error) if error.is_disk_full() => Code::Tf203,
             Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
-            Self::Dataset(Dataset::Io { source, .. })
-            | Self::Router(Router::Capture { source, .. } | Router::Ledger { source, .. }) => of_io(source),
             Self::Trajectory(_)
             | Self::Scheduler(_)
             | Self::Dataset(_)

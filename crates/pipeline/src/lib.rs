@@ -5,6 +5,7 @@ mod error;
 pub mod gate;
 pub mod gateway;
 mod look;
+mod models;
 mod routing;
 pub mod run;
 mod tasks;
@@ -15,7 +16,7 @@ pub use error::{Code, Error};
 pub use look::{Spending, recorded, run_spending, run_status};
 pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
-pub use world::{Events, Home, World};
+pub use world::{Events, Home, ImageSource, World};
 
 pub use trajforge_router::{Catalog, Endpoint, Secret, read_route};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};

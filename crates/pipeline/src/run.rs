@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use trajforge_router::budget::Purse;
-use trajforge_router::{Budget, Endpoint, Stream, Terms};
+use trajforge_router::{Budget, Endpoint, Simulated, Stream, Terms};
 use trajforge_scheduler::{
     Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue,
 };
@@ -20,6 +20,7 @@ use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;
 
 use crate::error::Error;
+use crate::models::Models;
 use crate::routing::Routing;
 use crate::tasks::Selection;
 use crate::worker::Worker;
@@ -84,6 +85,8 @@ pub(crate) struct Running<'a> {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) images: BTreeMap<String, String>,
     pub(crate) models: BTreeMap<String, Arc<Endpoint>>,
+    /// Programs that play models, for as long as the run is worked on.
+    _simulated: Vec<Simulated>,
     pub(crate) terms: Terms,
     pub(crate) routing: Option<Routing>,
     pub(crate) retry: RetryPolicy,
@@ -105,7 +108,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     // What can't be had is found out before anything is written.
     let images = images(world, &library, &plan, cancel).await?;
     let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
-    let models = models(world, &plan, unpriced)?;
+    let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
     let store = match &order.plan {
         Some(_) => RunStore::create(&order.folder, plan)?,
         None => RunStore::open(&order.folder)?,
@@ -118,11 +121,12 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
 
-    let running = Running {
+    let mut running = Running {
         terms,
         routing,
         images,
-        models,
+        models: endpoints,
+        _simulated: simulated,
         retry: RetryPolicy::default(),
         max_tries: order.max_tries,
         cancel: cancel.child_token(),
@@ -133,21 +137,29 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         store,
         queue,
     };
-    let counts = running.queue.counts(world.clock.now()).await?;
-    world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
-    let workers = (1..=order.workers.max(1)).map(|number| Worker::new(&running, number));
-    let ended = join_all(workers.map(Worker::work)).await;
+    let ended = work(&running, order.workers).await;
     world.sandboxes.drain().await;
     lock.release();
-
-    let Running { queue, fatal, store, terms, .. } = running;
-    if let Some(error) = fatal.into_inner() {
+    if let Some(error) = running.fatal.take() {
         return Err(error);
     }
-    ended.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    ended?;
     if cancel.is_cancelled() {
         return Err(Error::Interrupted);
     }
+    report(&running).await
+}
+
+/// Lets as many workers work until nothing is left, or something stops them.
+async fn work(running: &Running<'_>, workers: usize) -> Result<(), Error> {
+    let counts = running.queue.counts(running.world.clock.now()).await?;
+    running.world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
+    let workers = (1..=workers.max(1)).map(|number| Worker::new(running, number));
+    join_all(workers.map(Worker::work)).await.into_iter().collect()
+}
+
+async fn report(running: &Running<'_>) -> Result<RunReport, Error> {
+    let Running { queue, store, terms, world, .. } = running;
     let counts = queue.counts(world.clock.now()).await?;
     let complete = counts.finished() == counts.planned;
     Ok(RunReport {
@@ -266,30 +278,4 @@ async fn images(
         made = world.images(&names) => made,
         () = cancel.cancelled() => Err(Error::Interrupted),
     }
-}
-
-/// The endpoint of every model that may be asked.
-fn models(
-    world: &World,
-    plan: &RunPlan,
-    unpriced: Unpriced,
-) -> Result<BTreeMap<String, Arc<Endpoint>>, Error> {
-    let mut names: BTreeSet<String> = plan.rollouts.iter().filter_map(|spec| spec.model.clone()).collect();
-    if let Some(route) = &plan.route {
-        if world.catalog.entry(&route.name).is_ok() {
-            let message = "a model has the same name".to_owned();
-            return Err(trajforge_router::Error::Route { name: route.name.clone(), message }.into());
-        }
-        names.remove(&route.name);
-        names.extend(route.everyone());
-    }
-    let mut endpoints = BTreeMap::new();
-    for name in names {
-        let endpoint = world.endpoint(&name)?;
-        if endpoint.entry().price.is_none() && unpriced == Unpriced::Refuse {
-            return Err(trajforge_router::Error::Unpriced { model: name }.into());
-        }
-        endpoints.insert(name, endpoint);
-    }
-    Ok(endpoints)
 }

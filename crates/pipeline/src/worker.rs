@@ -270,7 +270,11 @@ impl<'a> Worker<'a> {
             work.model().is_some_and(|model| answered.contains(model))
         };
         match failure.code {
-            FailureCode::DockerUnreachable | FailureCode::ImageMissing | FailureCode::DiskFull => true,
+            // Whoever does not pay is refused whatever is asked.
+            FailureCode::DockerUnreachable
+            | FailureCode::ImageMissing
+            | FailureCode::DiskFull
+            | FailureCode::ModelUnpaid => true,
             FailureCode::ContextOverflow | FailureCode::ContentRefused => false,
             _ => failure.boundary == Boundary::Model && !answered(),
         }

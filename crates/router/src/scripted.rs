@@ -37,6 +37,8 @@ pub enum ScriptedReply {
     Raw(String),
     /// Nothing, for so long; then the connection is closed.
     Stall(Duration),
+    /// The other, after so long.
+    After(Duration, Box<Self>),
     /// The connection's own bytes, head and all; then the connection is closed.
     Parts(Vec<ScriptedPart>),
 }
@@ -76,9 +78,21 @@ pub struct Scripted {
     server: JoinHandle<()>,
 }
 
+/// What a server keeps of its requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Memory {
+    /// All of them.
+    #[default]
+    Whole,
+    /// How many there were.
+    Count,
+}
+
 /// What happened.
 #[derive(Debug, Default)]
 struct Log {
+    memory: Memory,
+    count: AtomicUsize,
     requests: Mutex<Vec<ScriptedRequest>>,
     hang_ups: AtomicUsize,
 }
@@ -93,7 +107,21 @@ impl Scripted {
     pub async fn start(
         script: impl Fn(&Value, usize) -> ScriptedReply + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let log = Arc::<Log>::default();
+        Self::serve(script, Memory::Whole).await
+    }
+
+    /// The same without keeping what it is asked: for many long conversations.
+    pub async fn forgetful(
+        script: impl Fn(&Value, usize) -> ScriptedReply + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        Self::serve(script, Memory::Count).await
+    }
+
+    async fn serve(
+        script: impl Fn(&Value, usize) -> ScriptedReply + Send + Sync + 'static,
+        memory: Memory,
+    ) -> std::io::Result<Self> {
+        let log = Arc::new(Log { memory, ..Log::default() });
         let shared = Arc::new(Shared { script: Box::new(script), log: Arc::clone(&log) });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;

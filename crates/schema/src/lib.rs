@@ -18,6 +18,7 @@ mod rollout;
 mod route;
 #[cfg(feature = "sample")]
 pub mod sample;
+mod skill;
 mod state;
 mod step;
 mod tally;
@@ -39,6 +40,7 @@ pub use outcome::{Ending, Limit, Outcome};
 pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
 pub use route::{Models, PolicyName, Route};
+pub use skill::Skill;
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
 pub use tally::{Rate, Tally};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
+use crate::skill::Skill;
 use crate::units::{MicroDollars, PICO_PER_MICRO, TokenPrice, Tokens};
 
 /// One entry of `models/*.yaml`.
@@ -46,6 +47,9 @@ pub struct ModelEntry {
     /// Whether a program plays the model: recorded with each trajectory.
     #[serde(default)]
     pub provenance: Provenance,
+    /// Makes it a simulated model, which plays the oracles of a run's tasks this well; `base_url` is set when it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<Skill>,
 }
 
 impl ModelEntry {
@@ -65,6 +69,7 @@ impl ModelEntry {
             limits: RateLimits::default(),
             parameters: serde_json::Map::new(),
             provenance: Provenance::Model,
+            simulated: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ScriptedPart, ScriptedReply, ScriptedRequest, Shared, words};
+use super::{Memory, ScriptedPart, ScriptedReply, ScriptedRequest, Shared, words};
 
 /// Takes connections until it is aborted.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -52,10 +52,17 @@ async fn exchanges(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         let body = request.body.clone();
         let count = {
             let mut requests = shared.log.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.push(request);
-            requests.len() - 1
+            if shared.log.memory == Memory::Whole {
+                requests.push(request);
+            }
+            shared.log.count.fetch_add(1, Ordering::SeqCst)
         };
-        match (shared.script)(&body, count) {
+        let mut reply = (shared.script)(&body, count);
+        while let ScriptedReply::After(wait, later) = reply {
+            pause(stream, wait).await?;
+            reply = *later;
+        }
+        match reply {
             ScriptedReply::Stall(time) => {
                 pause(stream, time).await?;
                 return Ok(());

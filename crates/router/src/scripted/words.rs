@@ -23,7 +23,7 @@ pub(super) fn answer(dialect: Dialect, request: &Value, reply: &ScriptedReply, c
             return whole(*code, "application/json", &header, body.as_bytes());
         }
         ScriptedReply::Raw(text) => return whole(200, "application/json", "", text.as_bytes()),
-        ScriptedReply::Stall(_) | ScriptedReply::Parts(_) => return Vec::new(),
+        ScriptedReply::Stall(_) | ScriptedReply::After(..) | ScriptedReply::Parts(_) => return Vec::new(),
     };
     if request["stream"] != true {
         return whole(200, "application/json", "", response.to_string().as_bytes());

@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 use trajforge_router::budget::{Account, Budget};
 use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Served, SessionReport, SideCalls};
 use trajforge_router::pressure::Pressures;
-use trajforge_router::{
-    Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec, Unpriced,
-};
+use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec};
 use trajforge_schema::{Caps, Clock, Dialect, ModelEntry, RolloutId, Timestamp, Unpriced};
 
 const DIALECTS: [Dialect; 3] = [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages];
