@@ -1,9 +1,16 @@
 //! The command line: names are fixed, options may grow.
 
+mod dataset;
+mod gateway;
+mod run;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trajforge_schema::Price;
+
+pub(crate) use dataset::{DatasetBuild, DatasetCommand, SplitChoice};
+pub(crate) use gateway::Gateway;
+pub(crate) use run::Run;
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -65,7 +72,7 @@ pub(crate) enum Command {
         command: ModelCommand,
     },
     /// Plan rollouts and execute them here; interrupted or killed, go on with --resume.
-    Run(Run),
+    Run(Box<Run>),
     /// How far a run is.
     Status(Status),
     /// One trajectory: its steps for people, or the whole of it with --json.
@@ -75,6 +82,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DatasetCommand,
     },
+    /// Serve models to any client, and record every exchange.
+    Gateway(Gateway),
     /// Print a shell's completions.
     #[command(after_help = "Example:\n  trajforge completions bash > /etc/bash_completion.d/trajforge")]
     Completions {
@@ -215,59 +224,6 @@ pub(crate) enum ModelCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  trajforge run --scaffold oracle --seeds 0..10 --out runs/oracle\n  \
-                        trajforge run --scaffold tools --model local-vllm --attempts 4 --out runs/first\n  \
-                        trajforge run --scaffold tools --model qwen --base-url http://127.0.0.1:8000/v1 --allow-unpriced\n  \
-                        trajforge run --resume --out runs/first")]
-pub(crate) struct Run {
-    /// Templates by id or category; all where absent.
-    #[arg(long = "template", value_name = "ID")]
-    pub(crate) template: Vec<String>,
-    /// The seeds of each template: 0..10, 0..=9, 1,4,7.
-    #[arg(long, default_value = "0..10")]
-    pub(crate) seeds: String,
-    /// Scaffolds: oracle, nop, tools.
-    #[arg(long = "scaffold", value_name = "NAME", default_value = "oracle", value_delimiter = ',')]
-    pub(crate) scaffolds: Vec<String>,
-    /// Models by the name of their entry.
-    #[arg(long = "model", value_name = "NAME", value_delimiter = ',')]
-    pub(crate) models: Vec<String>,
-    /// An OpenAI-compatible endpoint for the one --model, instead of an entry in models/.
-    #[arg(long, value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// With --base-url: the environment variable that holds the key.
-    #[arg(long, value_name = "NAME", requires = "base_url")]
-    pub(crate) key_variable: Option<String>,
-    /// With --base-url: US dollars per million input and output tokens.
-    #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price, requires = "base_url")]
-    pub(crate) price: Option<Price>,
-    /// Run models whose price is unknown.
-    #[arg(long)]
-    pub(crate) allow_unpriced: bool,
-    /// Attempts at each task by each scaffold with each model.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) attempts: u32,
-    /// Rollouts at the same time; two for each core where absent.
-    #[arg(long)]
-    pub(crate) workers: Option<usize>,
-    /// Tries of a rollout that fails outside the agent's work.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) max_tries: u32,
-    /// The run's name, and its folder under runs/ where --out is absent.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// The run's folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in --out: finished rollouts stay, the rest is done.
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Print what would be planned, and do nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  trajforge status runs/first")]
 pub(crate) struct Status {
     /// The run's folder.
@@ -286,63 +242,4 @@ pub(crate) struct Show {
     pub(crate) run: PathBuf,
     /// The rollout's id, or its beginning if that is unique.
     pub(crate) id: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DatasetCommand {
-    /// Filter the trajectories of runs, split them, and write Parquet, metadata and card.
-    #[command(after_help = "Example:\n  trajforge dataset build runs/first runs/second --out datasets/v1")]
-    Build(DatasetBuild),
-    /// What a dataset holds, and whether it is whole.
-    #[command(after_help = "Example:\n  trajforge dataset stats datasets/v1")]
-    Stats {
-        /// The dataset's folder.
-        dataset: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DatasetBuild {
-    /// The runs' folders.
-    #[arg(required = true)]
-    pub(crate) runs: Vec<PathBuf>,
-    /// The folder to make.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// The dataset's name on its card; the folder's where absent.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// The licence on its card, as the Hub writes it.
-    #[arg(long, default_value = "apache-2.0")]
-    pub(crate) license: String,
-    /// Leave out trajectories whose total reward is lower.
-    #[arg(long)]
-    pub(crate) min_reward: Option<f64>,
-    /// How it is divided: 80/10/10 by task clusters, or everything into train.
-    #[arg(long, value_enum, default_value_t = SplitChoice::Standard)]
-    pub(crate) split: SplitChoice,
-    /// Keep controls (nop).
-    #[arg(long)]
-    pub(crate) keep_controls: bool,
-    /// Keep trajectories in which a program played the model.
-    #[arg(long)]
-    pub(crate) allow_simulated: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SplitChoice {
-    /// 80/10/10, whole task clusters.
-    Standard,
-    /// Everything into train.
-    AllTrain,
-}
-
-/// A price as people write it: `0.40,1.60`.
-fn price(text: &str) -> Result<Price, String> {
-    let wrong = || "write two numbers with a comma between them, such as 0.40,1.60".to_owned();
-    let (input, output) = text.split_once(',').ok_or_else(wrong)?;
-    let number =
-        |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite());
-    let (input, output) = number(input).zip(number(output)).ok_or_else(wrong)?;
-    Ok(Price { input, output, cached_input: None })
 }

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod doctor;
+mod gateway;
 mod image;
 mod model;
 mod quickstart;
@@ -27,10 +28,11 @@ pub(crate) async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Task { command } => task::task(&global, &command),
         Command::Image { command } => image::image(&global, command).await,
         Command::Model { command } => model::model(&global, &command),
-        Command::Run(order) => run::run(&global, order).await,
+        Command::Run(order) => run::run(&global, *order).await,
         Command::Status(order) => status::status(&global, &order).await,
         Command::Show(order) => show::show(&global, &order),
         Command::Dataset { command } => dataset::dataset(&global, command),
+        Command::Gateway(order) => gateway::gateway(&global, order).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "trajforge", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

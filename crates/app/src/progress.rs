@@ -1,6 +1,6 @@
 //! Progress bars: they hear of events and know nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ struct Shown {
     outcomes: BTreeMap<&'static str, u64>,
     retried: u64,
     running: u64,
-    cost: MicroDollars,
+    spent: MicroDollars,
+    caps: BTreeSet<String>,
 }
 
 /// Shows a run on stderr: as a bar on a terminal, as a line now and then elsewhere.
@@ -56,14 +57,11 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
             shown.running = shown.running.saturating_sub(1);
             note(bar, &format!("{rollout} is tried again: {}", failure.message));
         }
-        Event::RolloutFinished { outcome, cost, .. } => {
+        Event::RolloutFinished { outcome, .. } => {
             *shown.outcomes.entry(outcome.as_str()).or_default() += 1;
             shown.running = shown.running.saturating_sub(1);
-            shown.cost += *cost;
             bar.inc(1);
-            if bar.is_hidden() {
-                line_now_and_then(bar, &shown);
-            }
+            line_now_and_then(bar, &shown);
         }
         Event::TornTail { rollout, bytes } => {
             note(
@@ -77,7 +75,15 @@ fn hear(bar: &ProgressBar, shown: &Mutex<Shown>, event: &Event) {
             note(bar, &format!("the image {tag} is there after {}", output::duration(*seconds)));
         }
         Event::Warning { message } => note(bar, message),
-        Event::StepRecorded { .. } => {}
+        Event::RolloutPlanned { .. } => bar.inc_length(1),
+        Event::BudgetSettled { cost, .. } => shown.spent += *cost,
+        Event::CapReached { scope, cap, spent, .. } => {
+            // Each rollout meets its own cap once; the others are met by all of them.
+            if scope == "rollout" || shown.caps.insert(scope.clone()) {
+                note(bar, &format!("the cap of {cap} for each {scope} is reached: {spent} are spent"));
+            }
+        }
+        Event::StepRecorded { .. } | Event::BudgetReserved { .. } => {}
     }
     bar.set_message(text(&shown));
 }
@@ -94,7 +100,7 @@ fn text(shown: &Shown) -> String {
         parts.push(format!("{} tried again", shown.retried));
     }
     parts.push(format!("{} running", shown.running));
-    parts.push(shown.cost.to_string());
+    parts.push(shown.spent.to_string());
     parts.join(", ")
 }
 
@@ -107,6 +113,9 @@ fn note(bar: &ProgressBar, text: &str) {
 }
 
 fn line_now_and_then(bar: &ProgressBar, shown: &Shown) {
+    if !bar.is_hidden() {
+        return;
+    }
     let (position, length) = (bar.position(), bar.length().unwrap_or(0));
     let every = (length / 10).max(1);
     if position.is_multiple_of(every) || position == length {

@@ -79,8 +79,17 @@ pub(crate) async fn world(global: &Global, events: Events) -> anyhow::Result<Wor
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where keys are read")]
-fn key(variable: &str) -> Option<Secret> {
+pub(crate) fn key(variable: &str) -> Option<Secret> {
     std::env::var(variable).ok().filter(|key| !key.is_empty()).map(Secret::new)
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn unguessable() -> anyhow::Result<[u8; 32]> {
+    use std::io::Read as _;
+    let mut bytes = [0; 32];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.context("read /dev/urandom")?;
+    Ok(bytes)
 }
 
 /// Two for each core: rollouts wait for containers and models most of their time.
@@ -97,7 +106,7 @@ pub(crate) fn cancelled_by_signals() -> anyhow::Result<CancellationToken> {
     let cancel = token.clone();
     tokio::spawn(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        output::say("stopping: containers are being removed; once more to end at once");
+        output::say("stopping; once more to end at once");
         cancel.cancel();
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         std::process::exit(130);

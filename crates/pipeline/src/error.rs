@@ -39,12 +39,6 @@ pub enum Error {
         /// The seed.
         seed: u64,
     },
-    /// A model without a price.
-    #[error("the price of the model {model} is unknown")]
-    Unpriced {
-        /// Its name.
-        model: String,
-    },
     /// Seeds that can't be read.
     #[error("{text:?} is no list of seeds")]
     Seeds {
@@ -112,6 +106,8 @@ pub enum Code {
     Tf204,
     /// The container engine or a sandbox misbehaved.
     Tf205,
+    /// A port can't be listened on.
+    Tf206,
     /// A model can't be used.
     Tf301,
     /// A model's key is missing, or its entry is wrong.
@@ -138,7 +134,7 @@ impl Code {
             | Self::Tf107
             | Self::Tf108
             | Self::Tf109 => 3,
-            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 => 4,
+            Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 | Self::Tf206 => 4,
             Self::Tf301 | Self::Tf302 => 5,
             Self::Tf401 => 130,
         }
@@ -168,22 +164,27 @@ impl Error {
                 Code::Tf104
             }
             Self::Trajectory(Trajectory::Locked { .. }) => Code::Tf105,
-            Self::Trajectory(Trajectory::Io { source, .. }) | Self::Template(Template::Io { source, .. }) => {
-                of_io(source)
-            }
+            Self::Trajectory(Trajectory::Io { source, .. })
+            | Self::Template(Template::Io { source, .. })
+            | Self::Dataset(Dataset::Io { source, .. })
+            | Self::Router(Router::Capture { source, .. } | Router::Ledger { source, .. }) => of_io(source),
             Self::Scheduler(
                 Scheduler::NoModel { .. } | Scheduler::NothingToPlan { .. } | Scheduler::PlannedTwice { .. },
             )
+            | Self::Router(Router::Route { .. })
             | Self::Seeds { .. } => Code::Tf107,
             Self::Scheduler(error) if error.is_disk_full() => Code::Tf203,
             Self::Dataset(Dataset::Empty | Dataset::TooFewClusters { .. }) | Self::Filter(_) => Code::Tf109,
-            Self::Dataset(Dataset::Io { source, .. }) => of_io(source),
-            Self::Trajectory(_) | Self::Scheduler(_) | Self::Dataset(_) => Code::Tf106,
+            Self::Trajectory(_)
+            | Self::Scheduler(_)
+            | Self::Dataset(_)
+            | Self::Router(Router::Cassette { .. }) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
+            Self::Router(Router::Listen { .. }) => Code::Tf206,
             Self::Router(Router::Request { .. } | Router::Client(_)) => Code::Tf301,
-            Self::Router(_) | Self::Unpriced { .. } => Code::Tf302,
+            Self::Router(_) => Code::Tf302,
             Self::Interrupted => Code::Tf401,
         }
     }
@@ -210,9 +211,6 @@ impl Error {
             Self::TemplateChanged { .. } => {
                 Some("put the template back as it was, or raise its version and start a new run".to_owned())
             }
-            Self::Unpriced { .. } => {
-                Some("put a price into its entry, give --price INPUT,OUTPUT, or --allow-unpriced".to_owned())
-            }
             Self::Seeds { .. } => Some("write 0..10 (0 to 9), 0..=9, or 1,4,7".to_owned()),
             Self::UnknownScaffold { .. } => Some("the scaffolds are oracle, nop and tools".to_owned()),
             Self::UnknownRollout { nearest: Some(id), .. } => Some(format!("did you mean {id}?")),
@@ -232,6 +230,8 @@ fn of_failure(code: FailureCode) -> Code {
         FailureCode::ModelUnreachable
         | FailureCode::ModelTimeout
         | FailureCode::ModelRefused
+        | FailureCode::ModelUnpaid
+        | FailureCode::ContentRefused
         | FailureCode::ModelOverloaded
         | FailureCode::ModelMalformed
         | FailureCode::ContextOverflow => Code::Tf301,

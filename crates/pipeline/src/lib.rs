@@ -3,19 +3,22 @@
 pub mod dataset;
 mod error;
 pub mod gate;
+pub mod gateway;
 mod look;
+mod models;
+mod routing;
 pub mod run;
 mod tasks;
 mod worker;
 mod world;
 
 pub use error::{Code, Error};
-pub use look::{recorded, run_status};
+pub use look::{Spending, recorded, run_spending, run_status};
 pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
-pub use world::{Events, Home, World};
+pub use world::{Events, Home, ImageSource, World};
 
-pub use trajforge_router::{Catalog, OpenaiChat, Secret};
+pub use trajforge_router::{Catalog, Endpoint, Secret, read_route};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};
 pub use trajforge_sandbox::{ImageStatus, Images};
 pub use trajforge_scheduler::{Counts, Row, RowState};

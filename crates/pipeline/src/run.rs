@@ -8,15 +8,20 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
-use trajforge_router::Model;
+use trajforge_router::budget::Purse;
+use trajforge_router::{Budget, Endpoint, Simulated, Stream, Terms};
 use trajforge_scheduler::{
     Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue,
 };
-use trajforge_schema::{Event, RunName, RunPlan, Seed, WIRE_VERSION};
+use trajforge_schema::{
+    Caps, Event, MicroDollars, RolloutSpec, Route, RunName, RunPlan, Seed, Unpriced, WIRE_VERSION,
+};
 use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;
 
 use crate::error::Error;
+use crate::models::Models;
+use crate::routing::Routing;
 use crate::tasks::Selection;
 use crate::worker::Worker;
 use crate::world::World;
@@ -34,6 +39,10 @@ pub struct RunOrder {
     pub workers: usize,
     /// Tries of a rollout that fails outside the agent's work.
     pub max_tries: u32,
+    /// What may be spent; where nothing is said, what the plan says.
+    pub caps: Caps,
+    /// What to do with models whose price is unknown.
+    pub unpriced: Unpriced,
 }
 
 /// What to plan.
@@ -45,6 +54,8 @@ pub struct PlanOrder {
     pub seeds: Vec<Seed>,
     /// The models, for the scaffolds that need one.
     pub models: Vec<String>,
+    /// A route that chooses among models; it stands beside them under its own name.
+    pub route: Option<Route>,
     /// The scaffolds.
     pub scaffolds: Vec<String>,
     /// Attempts at each.
@@ -60,6 +71,10 @@ pub struct RunReport {
     pub counts: Counts,
     /// Whether every planned rollout is finished.
     pub complete: bool,
+    /// What the run has spent, requests included that came to nothing.
+    pub spent: MicroDollars,
+    /// The cap that kept the rest from being done.
+    pub cap_reached: Option<String>,
 }
 
 /// What the workers of a run share.
@@ -69,7 +84,11 @@ pub(crate) struct Running<'a> {
     pub(crate) store: RunStore,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) images: BTreeMap<String, String>,
-    pub(crate) models: BTreeMap<String, Arc<dyn Model>>,
+    pub(crate) models: BTreeMap<String, Arc<Endpoint>>,
+    /// Programs that play models, for as long as the run is worked on.
+    _simulated: Vec<Simulated>,
+    pub(crate) terms: Terms,
+    pub(crate) routing: Option<Routing>,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_tries: u32,
     pub(crate) cancel: CancellationToken,
@@ -88,7 +107,8 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     };
     // What can't be had is found out before anything is written.
     let images = images(world, &library, &plan, cancel).await?;
-    let models = models(world, &plan)?;
+    let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
+    let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
     let store = match &order.plan {
         Some(_) => RunStore::create(&order.folder, plan)?,
         None => RunStore::open(&order.folder)?,
@@ -96,12 +116,17 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     let lock = store.lock(&format!("process {}", std::process::id()))?;
     let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&store.queue_path(), order.max_tries)?);
     queue.reclaim().await?;
-    queue.submit(planned(store.plan())).await?;
+    queue.submit(store.rollouts().map(planned).collect()).await?;
     queue.reopen(&failed(&*queue).await?).await?;
+    let terms = terms(world, order, &store, unpriced)?;
+    let routing = routing(world, &store, &*queue, terms.seed).await?;
 
-    let running = Running {
+    let mut running = Running {
+        terms,
+        routing,
         images,
-        models,
+        models: endpoints,
+        _simulated: simulated,
         retry: RetryPolicy::default(),
         max_tries: order.max_tries,
         cancel: cancel.child_token(),
@@ -112,23 +137,64 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         store,
         queue,
     };
-    let counts = running.queue.counts(world.clock.now()).await?;
-    world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
-    let workers = (1..=order.workers.max(1)).map(|number| Worker::new(&running, number));
-    let ended = join_all(workers.map(Worker::work)).await;
+    let ended = work(&running, order.workers).await;
     world.sandboxes.drain().await;
     lock.release();
-
-    let Running { queue, fatal, store, .. } = running;
-    if let Some(error) = fatal.into_inner() {
+    if let Some(error) = running.fatal.take() {
         return Err(error);
     }
-    ended.into_iter().collect::<Result<Vec<()>, Error>>()?;
+    ended?;
     if cancel.is_cancelled() {
         return Err(Error::Interrupted);
     }
+    report(&running).await
+}
+
+/// Lets as many workers work until nothing is left, or something stops them.
+async fn work(running: &Running<'_>, workers: usize) -> Result<(), Error> {
+    let counts = running.queue.counts(running.world.clock.now()).await?;
+    running.world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
+    let workers = (1..=workers.max(1)).map(|number| Worker::new(running, number));
+    join_all(workers.map(Worker::work)).await.into_iter().collect()
+}
+
+async fn report(running: &Running<'_>) -> Result<RunReport, Error> {
+    let Running { queue, store, terms, world, .. } = running;
     let counts = queue.counts(world.clock.now()).await?;
-    Ok(RunReport { folder: store.folder().to_owned(), complete: counts.finished() == counts.planned, counts })
+    let complete = counts.finished() == counts.planned;
+    Ok(RunReport {
+        folder: store.folder().to_owned(),
+        complete,
+        counts,
+        spent: terms.budget.balance(&Purse::Run(store.plan().name.clone())).spent,
+        cap_reached: terms.budget.exhausted().filter(|_| !complete).map(|reached| reached.to_string()),
+    })
+}
+
+/// On which terms the run's models are asked: its caps over what it has spent before.
+fn terms(world: &World, order: &RunOrder, store: &RunStore, unpriced: Unpriced) -> Result<Terms, Error> {
+    let (plan, clock, events) = (store.plan(), Arc::clone(&world.clock), Arc::clone(&world.events));
+    let budget = Budget::open(&store.spend_path(), order.caps.or(plan.caps), clock, events)?;
+    let seed = Stream::new(0, &format!("run {}", plan.name)).bits();
+    Ok(Terms { unpriced, ..Terms::new(budget, seed) })
+}
+
+/// The plan's router, with the attempts added that a killed process left out.
+async fn routing(
+    world: &World,
+    store: &RunStore,
+    queue: &dyn Queue,
+    seed: u64,
+) -> Result<Option<Routing>, Error> {
+    let Some((routing, missing)) = Routing::of(store.plan(), &world.catalog, seed, &queue.rows().await?)?
+    else {
+        return Ok(None);
+    };
+    for spec in missing {
+        store.follow(&spec)?;
+        queue.submit(vec![planned(&spec)]).await?;
+    }
+    Ok(Some(routing))
 }
 
 /// What a run would plan, without writing anything.
@@ -145,6 +211,9 @@ fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library
         name: order.name.clone(),
         created: world.clock.now(),
         trajforge_version: env!("CARGO_PKG_VERSION").to_owned(),
+        caps: order.caps,
+        unpriced: order.unpriced,
+        route: plan.route.clone(),
         rollouts: plan_rollouts(plan, library)?.into_iter().map(|planned| planned.spec).collect(),
     })
 }
@@ -162,7 +231,9 @@ fn plan_rollouts(plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Er
             tasks.push(planned_task(&template, *seed)?);
         }
     }
-    let request = PlanRequest { tasks, models: plan.models.clone(), scaffolds, attempts: plan.attempts };
+    let mut models = plan.models.clone();
+    models.extend(plan.route.as_ref().map(|route| route.name.clone()));
+    let request = PlanRequest { tasks, models, scaffolds, attempts: plan.attempts };
     Ok(trajforge_scheduler::plan(&request)?)
 }
 
@@ -178,12 +249,9 @@ fn planned_task(template: &Template, seed: Seed) -> Result<PlannedTask, Error> {
     })
 }
 
-fn planned(plan: &RunPlan) -> Vec<Planned> {
-    let one = |spec: &trajforge_schema::RolloutSpec| Planned {
-        spec: spec.clone(),
-        priority: 1 - i64::from(spec.attempt),
-    };
-    plan.rollouts.iter().map(one).collect()
+/// Earlier attempts come first.
+pub(crate) fn planned(spec: &RolloutSpec) -> Planned {
+    Planned { spec: spec.clone(), priority: 1 - i64::from(spec.attempt) }
 }
 
 /// The rollouts that ended outside the agent's work: a resumed run tries them again.
@@ -210,9 +278,4 @@ async fn images(
         made = world.images(&names) => made,
         () = cancel.cancelled() => Err(Error::Interrupted),
     }
-}
-
-fn models(world: &World, plan: &RunPlan) -> Result<BTreeMap<String, Arc<dyn Model>>, Error> {
-    let names: BTreeSet<&String> = plan.rollouts.iter().filter_map(|spec| spec.model.as_ref()).collect();
-    names.into_iter().map(|name| Ok((name.clone(), world.model(name)?))).collect()
 }

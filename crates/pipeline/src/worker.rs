@@ -1,20 +1,24 @@
 //! One worker: lease a rollout, carry it out, commit it exactly once; again until nothing is left.
 
-use std::sync::PoisonError;
+mod work;
+
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::{Nop, Oracle, Tools};
-use trajforge_rollout::{Attempt, Finished, Recorder, Rollout, Scaffold};
+use trajforge_rollout::{Attempt, Finished, Rollout, Scaffold};
+use trajforge_router::pressure::BreakerState;
+use trajforge_router::{Account, Metered};
 use trajforge_scheduler::{Completion, Lease, Release, Released};
 use trajforge_schema::{
-    Boundary, Ending, Event, Failure, FailureCode, MicroDollars, Outcome, Record, RolloutId, RolloutSpec,
-    Summary, Task, Timestamp,
+    Boundary, Ending, Event, Failure, FailureCode, Header, Limit, MicroDollars, Outcome, RolloutId, Summary,
+    Timestamp,
 };
-use trajforge_trajectory::JournalWriter;
 
 use crate::error::Error;
-use crate::run::Running;
+use crate::run::{Running, planned};
+use work::{Done, Journal, Work};
 
 /// How long a lease lasts without a sign of life.
 const LEASE_TIME: Duration = Duration::from_mins(1);
@@ -47,7 +51,8 @@ impl<'a> Worker<'a> {
     /// Works until nothing is left, the run is cancelled, or something stops it.
     pub(crate) async fn work(self) -> Result<(), Error> {
         let queue = &self.running.queue;
-        while !self.running.cancel.is_cancelled() {
+        // Past a cap of the run nothing that is begun could get anywhere.
+        while !self.running.cancel.is_cancelled() && self.running.terms.budget.exhausted().is_none() {
             let now = self.running.world.clock.now();
             if let Some(lease) = queue.lease(&self.name, now, LEASE_TIME).await? {
                 if let Err(error) = self.settle(&lease).await {
@@ -68,30 +73,62 @@ impl<'a> Worker<'a> {
     async fn settle(&self, lease: &Lease) -> Result<(), Error> {
         let (running, id) = (self.running, &lease.spec.id);
         if let Some(read) = running.store.read(id)? {
+            let Header { choice, difficulty, .. } = read.trajectory.header;
             if let Some(summary) = read.trajectory.summary.filter(|summary| summary.outcome != Outcome::Error)
             {
                 // An earlier process recorded it whole and died before it could say so.
                 let steps = u32::try_from(read.trajectory.steps.len()).unwrap_or(u32::MAX);
-                return self.commit(lease, &Finished { summary, steps }).await;
+                let finished = Finished { summary, steps };
+                return self.commit(lease, &Done { finished, choice, difficulty }).await;
             }
             if let Some(torn) = read.torn {
                 running.world.tell(Event::TornTail { rollout: id.clone(), bytes: torn.bytes });
             }
         }
         running.world.tell(Event::RolloutStarted { rollout: id.clone() });
+        let work = self.work_on(lease)?;
         let cancel = running.cancel.child_token();
         let tried = tokio::select! {
-            tried = self.attempt(&lease.spec, &cancel) => tried?,
+            tried = self.attempt(&work, &cancel) => tried?,
             () = self.keep_alive(lease, &cancel) => Tried::Cancelled,
         };
         match tried {
-            Tried::Finished(finished) => match failure_of(&finished.summary) {
-                Some(failure) => self.failed(lease, failure.clone(), Some(&finished)).await,
-                None => self.commit(lease, &finished).await,
-            },
-            Tried::Failed(failure) => self.failed(lease, failure, None).await,
+            Tried::Finished(finished) if self.met_a_cap_at_once(&finished) => self.give_back(lease).await,
+            Tried::Finished(finished) => {
+                let failure = failure_of(&finished.summary).cloned();
+                let done = work.done(*finished);
+                match failure {
+                    Some(failure) => self.failed(&work, failure, Some(&done)).await,
+                    None => self.commit(lease, &done).await,
+                }
+            }
+            Tried::Failed(failure) => self.failed(&work, failure, None).await,
             Tried::Cancelled => self.give_back(lease).await,
         }
+    }
+
+    /// The task of a leased rollout, and the model that works on it.
+    fn work_on<'l>(&self, lease: &'l Lease) -> Result<Work<'l>, Error> {
+        let (running, spec) = (self.running, &lease.spec);
+        let task = running.library.template(spec.template.as_str())?.make(spec.seed)?;
+        if task.id != spec.task {
+            return Err(Error::TemplateChanged { template: spec.template.to_string(), seed: spec.seed.0 });
+        }
+        let can_be_asked = |name: &str| {
+            running.models.get(name).is_some_and(|endpoint| {
+                running.terms.pressures.of(endpoint.entry()).breaker() != BreakerState::Open
+            })
+        };
+        let choice = running.routing.as_ref().and_then(|routing| routing.choose(spec, &task, &can_be_asked));
+        Ok(Work { lease, task, choice })
+    }
+
+    /// Whether a cap of the run kept a rollout from doing anything: it waits for a higher one.
+    fn met_a_cap_at_once(&self, finished: &Finished) -> bool {
+        let nothing = finished.steps == 0 && finished.summary.usage.total().0 == 0;
+        nothing
+            && finished.summary.ending == Ending::LimitReached { limit: Limit::Cost }
+            && self.running.terms.budget.exhausted().is_some()
     }
 
     /// Gives signs of life until the lease is lost; then the rollout is cancelled.
@@ -108,16 +145,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn attempt(&self, spec: &RolloutSpec, cancel: &CancellationToken) -> Result<Tried, Error> {
-        let running = self.running;
-        let task = running.library.template(spec.template.as_str())?.make(spec.seed)?;
-        if task.id != spec.task {
-            return Err(Error::TemplateChanged { template: spec.template.to_string(), seed: spec.seed.0 });
-        }
+    async fn attempt(&self, work: &Work<'_>, cancel: &CancellationToken) -> Result<Tried, Error> {
+        let (running, spec, task) = (self.running, &work.lease.spec, &work.task);
         let image = running.images.get(&task.environment.image).map(String::as_str).unwrap_or_default();
-        let mut scaffold = self.scaffold(spec, &task)?;
-        let mut journal = Journal { writer: running.store.begin(&spec.id)?, running, spec };
-        let attempt = Attempt { task: &task, rollout: spec, run: &running.store.plan().name, image };
+        let mut scaffold = self.scaffold(work)?;
+        let mut journal = Journal { writer: running.store.begin(&spec.id)?, running, work };
+        let (run, choice) = (&running.store.plan().name, work.choice.as_ref());
+        let attempt = Attempt { task, rollout: spec, run, image, choice };
         let rollout = Rollout { sandboxes: &*running.world.sandboxes, clock: &*running.world.clock, cancel };
         match rollout.run(&attempt, &mut *scaffold, &mut journal).await {
             Ok(finished) => {
@@ -133,49 +167,61 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn scaffold(&self, spec: &RolloutSpec, task: &Task) -> Result<Box<dyn Scaffold>, Error> {
-        Ok(match spec.scaffold.as_str() {
-            "oracle" => Box::new(Oracle::of(task)),
+    fn scaffold(&self, work: &Work<'_>) -> Result<Box<dyn Scaffold>, Error> {
+        Ok(match work.lease.spec.scaffold.as_str() {
+            "oracle" => Box::new(Oracle::of(&work.task)),
             "nop" => Box::new(Nop),
-            "tools" => {
-                let name = spec.model.as_deref().unwrap_or_default();
-                let model = self.running.models.get(name).cloned();
-                let model = model.map_or_else(|| self.running.world.model(name), Ok)?;
-                Box::new(Tools::new(model, task))
-            }
+            "tools" => Box::new(Tools::new(Arc::new(self.model(work)?), &work.task)),
             other => return Err(Error::UnknownScaffold { name: other.to_owned() }),
         })
     }
 
-    async fn commit(&self, lease: &Lease, finished: &Finished) -> Result<(), Error> {
-        let summary = &finished.summary;
-        let completion = completion(summary, finished.steps);
-        self.running.queue.complete(lease, completion).await?;
-        self.running.world.tell(Event::RolloutFinished {
+    /// The rollout's model, on the rollout's account.
+    fn model(&self, work: &Work<'_>) -> Result<Metered, Error> {
+        let (running, name) = (self.running, work.model().unwrap_or_default());
+        let endpoint = match running.models.get(name) {
+            Some(endpoint) => Arc::clone(endpoint),
+            None => running.world.endpoint(name)?,
+        };
+        let account = Account {
+            rollout: Some(work.lease.spec.id.clone()),
+            run: Some(running.store.plan().name.clone()),
+            key: endpoint.entry().key_variable.clone(),
+        };
+        Ok(Metered::new(endpoint, &running.terms, account))
+    }
+
+    async fn commit(&self, lease: &Lease, done: &Done) -> Result<(), Error> {
+        let (running, completion) = (self.running, done.completion());
+        running.queue.complete(lease, completion.clone()).await?;
+        let summary = &done.finished.summary;
+        running.world.tell(Event::RolloutFinished {
             rollout: lease.spec.id.clone(),
             outcome: summary.outcome,
             cost: summary.cost.unwrap_or(MicroDollars(0)),
             reward: summary.reward.total,
         });
+        if let Some(next) =
+            running.routing.as_ref().and_then(|routing| routing.learn(&lease.spec, &completion))
+        {
+            running.store.follow(&next)?;
+            running.queue.submit(vec![planned(&next)]).await?;
+            running.world.tell(Event::RolloutPlanned { rollout: next.id });
+        }
         Ok(())
     }
 
     /// A try that failed outside the agent's work: again later, or the end of the run, or recorded as it is.
-    async fn failed(
-        &self,
-        lease: &Lease,
-        failure: Failure,
-        finished: Option<&Finished>,
-    ) -> Result<(), Error> {
-        let running = self.running;
-        if self.stops_all(&lease.spec, &failure) {
+    async fn failed(&self, work: &Work<'_>, failure: Failure, done: Option<&Done>) -> Result<(), Error> {
+        let (running, lease) = (self.running, work.lease);
+        if self.stops_all(work, &failure) {
             self.give_back(lease).await?;
             return Err(Error::Stopped(failure));
         }
         let id = lease.spec.id.clone();
         let is_last = lease.tries >= running.max_tries;
-        if let (true, Some(finished)) = (is_last, finished) {
-            return self.commit(lease, finished).await;
+        if let (true, Some(done)) = (is_last, done) {
+            return self.commit(lease, done).await;
         }
         if let Some(wait) = running.retry.wait(&id, lease.tries, &failure) {
             running.store.set_aside(&id)?;
@@ -190,8 +236,8 @@ impl<'a> Worker<'a> {
             self.tell_given_up(id);
             return Ok(());
         }
-        if let Some(finished) = finished {
-            return self.commit(lease, finished).await;
+        if let Some(done) = done {
+            return self.commit(lease, done).await;
         }
         let completion = Completion {
             outcome: Outcome::Error,
@@ -199,6 +245,8 @@ impl<'a> Worker<'a> {
             reward: 0.0,
             cost: None,
             tokens: trajforge_schema::Tokens(0),
+            model: None,
+            difficulty: None,
             steps: 0,
             seconds: 0.0,
             finished: running.world.clock.now(),
@@ -216,14 +264,18 @@ impl<'a> Worker<'a> {
     }
 
     /// Whether every other rollout would fail of the same.
-    fn stops_all(&self, spec: &RolloutSpec, failure: &Failure) -> bool {
+    fn stops_all(&self, work: &Work<'_>, failure: &Failure) -> bool {
         let answered = || {
             let answered = self.running.answered.lock().unwrap_or_else(PoisonError::into_inner);
-            spec.model.as_ref().is_some_and(|model| answered.contains(model))
+            work.model().is_some_and(|model| answered.contains(model))
         };
         match failure.code {
-            FailureCode::DockerUnreachable | FailureCode::ImageMissing | FailureCode::DiskFull => true,
-            FailureCode::ContextOverflow => false,
+            // Whoever does not pay is refused whatever is asked.
+            FailureCode::DockerUnreachable
+            | FailureCode::ImageMissing
+            | FailureCode::DiskFull
+            | FailureCode::ModelUnpaid => true,
+            FailureCode::ContextOverflow | FailureCode::ContentRefused => false,
             _ => failure.boundary == Boundary::Model && !answered(),
         }
     }
@@ -257,43 +309,5 @@ fn failure_of(summary: &Summary) -> Option<&Failure> {
         }
         Ending::Failed { failure } if failure.boundary == Boundary::Model => Some(failure),
         _ => None,
-    }
-}
-
-fn completion(summary: &Summary, steps: u32) -> Completion {
-    Completion {
-        outcome: summary.outcome,
-        ending: summary.ending.clone(),
-        reward: summary.reward.total,
-        cost: summary.cost,
-        tokens: summary.usage.total(),
-        steps,
-        seconds: summary.execution_seconds,
-        finished: summary.finished,
-    }
-}
-
-/// A journal that tells of each step.
-struct Journal<'a> {
-    writer: JournalWriter,
-    running: &'a Running<'a>,
-    spec: &'a RolloutSpec,
-}
-
-impl Recorder for Journal<'_> {
-    fn record(&mut self, record: &Record) -> Result<(), trajforge_rollout::Error> {
-        self.writer.append(record).map_err(|error| trajforge_rollout::Error::Recorder(Box::new(error)))?;
-        match record {
-            Record::Step(step) => {
-                let rollout = self.spec.id.clone();
-                self.running.world.tell(Event::StepRecorded { rollout, step: step.step });
-            }
-            Record::Turn(_) => {
-                let mut answered = self.running.answered.lock().unwrap_or_else(PoisonError::into_inner);
-                answered.extend(self.spec.model.clone());
-            }
-            Record::Header(_) | Record::Summary(_) => {}
-        }
-        Ok(())
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trajforge_router::{Catalog, Model, OpenaiChat, Secret};
+use trajforge_router::{Catalog, Endpoint, Secret};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
-use trajforge_schema::{Clock, Event};
+use trajforge_schema::{Clock, Event, ModelEntry};
 use trajforge_template::Library;
 
 use crate::error::Error;
@@ -29,12 +29,23 @@ pub struct Home {
     pub engine: Option<String>,
 }
 
+/// Where the images of sandboxes come from.
+#[derive(Debug, Clone)]
+pub enum ImageSource {
+    /// From the engine; made where they are not there.
+    Engine,
+    /// These tags by the recipes' names: for sandboxes that need no engine.
+    Given(BTreeMap<String, String>),
+}
+
 /// What a run needs of the world.
 pub struct World {
     /// Content and engine.
     pub home: Home,
     /// Makes sandboxes.
     pub sandboxes: Arc<dyn Sandboxes>,
+    /// What sandboxes start from.
+    pub images: ImageSource,
     /// The models there are.
     pub catalog: Catalog,
     /// The key in an environment variable.
@@ -63,7 +74,8 @@ impl World {
         let catalog = Catalog::read(&home.models)?;
         let docker = Docker::connect(home.engine.as_deref(), &home.cache).await?;
         docker.reap(&mut |event| events(event)).await?;
-        Ok(Self { home, sandboxes: Arc::new(docker), catalog, key, clock, events })
+        let images = ImageSource::Engine;
+        Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events })
     }
 
     /// The templates there are.
@@ -71,9 +83,12 @@ impl World {
         Ok(Library::open(&self.home.templates)?)
     }
 
-    /// A model, ready to be asked.
-    pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, Error> {
-        let entry = self.catalog.entry(name)?.clone();
+    /// A model's endpoint, ready to be asked.
+    pub fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, Error> {
+        self.endpoint_of(self.catalog.entry(name)?.clone())
+    }
+
+    pub(crate) fn endpoint_of(&self, entry: ModelEntry) -> Result<Arc<Endpoint>, Error> {
         let key = match &entry.key_variable {
             None => None,
             Some(variable) => {
@@ -84,11 +99,14 @@ impl World {
                 Some((self.key)(variable).ok_or_else(missing)?)
             }
         };
-        Ok(Arc::new(OpenaiChat::new(entry, key)?))
+        Ok(Arc::new(Endpoint::new(entry, key)?))
     }
 
     /// The exact tag of each named image, made where it is not there.
     pub async fn images(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Error> {
+        if let ImageSource::Given(tags) = &self.images {
+            return Ok(tags.clone());
+        }
         let images = self.home.open_images().await?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use trajforge_router::Meter;
 use trajforge_sandbox::{Sandbox, SandboxExt as _, Sandboxes};
 use trajforge_schema::{
-    Action, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record,
+    Action, Choice, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record,
     RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
 };
 
@@ -17,6 +18,9 @@ use crate::prepare;
 use crate::reward;
 use crate::scaffold::{Decision, Intent, Scaffold, Seen};
 use crate::verify::{self, Verified};
+
+/// How often a rollout that waits for a provider is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where records go; each is on disk when this returns.
 pub trait Recorder: Send {
@@ -34,6 +38,8 @@ pub struct Attempt<'a> {
     pub run: &'a RunName,
     /// The exact tag of the task's image.
     pub image: &'a str,
+    /// The model that a router chose for it, and why.
+    pub choice: Option<&'a Choice>,
 }
 
 /// What a rollout needs of the world.
@@ -66,7 +72,7 @@ struct Episode<'a> {
     steps: u32,
     credited: f64,
     usage: Usage,
-    cost: Option<MicroDollars>,
+    meter: Option<Meter>,
     deadline: Instant,
 }
 
@@ -116,7 +122,7 @@ impl Rollout<'_> {
             steps: 0,
             credited: 0.0,
             usage: Usage::default(),
-            cost: Some(MicroDollars(0)),
+            meter: scaffold.meter(),
             deadline: clock + Duration::from_secs(task.environment.limits.rollout_seconds),
         };
         let mut ending = match self.cancellable(episode.act(scaffold)).await? {
@@ -124,7 +130,7 @@ impl Rollout<'_> {
             Err(Stop::Failure(failure)) => Ending::Failed { failure },
             Err(Stop::Error(error)) => return Err(error),
         };
-        let execution_seconds = clock.elapsed().as_secs_f64();
+        let execution_seconds = clock.elapsed().saturating_sub(episode.parked()).as_secs_f64();
         let verified = self.verify(attempt, sandbox, &mut ending).await?;
         let summary = episode.summary(ending, verified, execution_seconds, self.clock.now());
         episode.recorder.record(&Record::Summary(Box::new(summary.clone())))?;
@@ -171,14 +177,12 @@ impl Episode<'_> {
     async fn act(&mut self, scaffold: &mut dyn Scaffold) -> Result<Ending, Stop> {
         let mut seen = Vec::new();
         loop {
-            let decided = tokio::time::timeout_at(self.deadline, scaffold.decide(&seen)).await;
-            let Ok(decision) = decided else {
+            let Some(decision) = self.before_the_deadline(scaffold.decide(&seen)).await else {
                 return Ok(Ending::LimitReached { limit: Limit::Time });
             };
             let Decision { turn, intents, ending } = decision?;
             if let Some(turn) = turn {
                 self.usage += turn.usage;
-                self.cost = self.cost.zip(turn.cost).map(|(sum, cost)| sum + cost);
                 self.recorder.record(&Record::Turn(turn))?;
             }
             seen.clear();
@@ -191,7 +195,7 @@ impl Episode<'_> {
                 if self.steps >= self.attempt.task.environment.limits.steps {
                     return Ok(Ending::LimitReached { limit: Limit::Steps });
                 }
-                if Instant::now() >= self.deadline {
+                if Instant::now() >= self.deadline() {
                     return Ok(Ending::LimitReached { limit: Limit::Time });
                 }
             }
@@ -201,11 +205,35 @@ impl Episode<'_> {
         }
     }
 
+    /// Waits for something until the task's time is up; while the scaffold waits for a provider, it stands still.
+    async fn before_the_deadline<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            let is_parked = self.meter.as_ref().is_some_and(|meter| meter.parking().is_parked());
+            let soon = if is_parked { Instant::now() + LOOK_AGAIN } else { self.deadline() };
+            if let Ok(done) = tokio::time::timeout_at(soon.max(self.deadline()), &mut work).await {
+                return Some(done);
+            }
+            if !is_parked && self.deadline() <= Instant::now() {
+                return None;
+            }
+        }
+    }
+
+    /// When the task's time is up: time that was spent waiting for a provider does not count.
+    fn deadline(&self) -> Instant {
+        self.deadline + self.parked()
+    }
+
+    fn parked(&self) -> Duration {
+        self.meter.as_ref().map(|meter| meter.parking().time()).unwrap_or_default()
+    }
+
     /// One step: act, look at what changed, credit milestones, record.
     async fn step(&mut self, intent: Intent) -> Result<Seen, Stop> {
         let Intent { action, reasoning, turn, tool_call_id } = intent;
         let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline().saturating_duration_since(Instant::now());
         let before = Instant::now();
         let performed = perform(self.sandbox, &action, most.min(left).max(Duration::from_millis(1))).await?;
         let seconds = before.elapsed().as_secs_f64();
@@ -264,7 +292,7 @@ impl Episode<'_> {
             execution_seconds,
             verification_seconds: verified.seconds,
             usage: self.usage,
-            cost: self.cost,
+            cost: self.meter.as_ref().map_or(Some(MicroDollars(0)), Meter::cost),
             finished,
         }
     }
@@ -288,6 +316,7 @@ fn header(attempt: &Attempt<'_>, scaffold: &dyn Scaffold, started: Timestamp) ->
         parameters: task.parameters.clone(),
         image: attempt.image.to_owned(),
         provenance: scaffold.provenance(),
+        choice: attempt.choice.cloned(),
         scaffold_version: offer.version,
         prompt: offer.prompt,
         tools: offer.tools,

@@ -6,6 +6,7 @@ pub mod tools;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use trajforge_router::Meter;
 use trajforge_schema::{Action, Ending, Failure, ModelTurn, Observation, Provenance};
 
 pub use nop::Nop;
@@ -20,6 +21,11 @@ pub trait Scaffold: Send {
 
     /// Whether a model acts, or what stands in for one.
     fn provenance(&self) -> Provenance;
+
+    /// What it has used of models so far; nothing for scaffolds without one.
+    fn meter(&self) -> Option<Meter> {
+        None
+    }
 
     /// What to do after having seen the results of the actions decided last time.
     async fn decide(&mut self, seen: &[Seen]) -> Result<Decision, Failure>;

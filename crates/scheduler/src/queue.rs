@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use trajforge_schema::{Ending, Failure, MicroDollars, Outcome, RolloutId, RolloutSpec, Timestamp, Tokens};
+use trajforge_schema::{
+    Difficulty, Ending, Failure, MicroDollars, Outcome, RolloutId, RolloutSpec, Timestamp, Tokens,
+};
 
 use crate::error::Result;
 use crate::plan::Planned;
@@ -89,6 +91,12 @@ pub struct Completion {
     pub cost: Option<MicroDollars>,
     /// Tokens, read and written.
     pub tokens: Tokens,
+    /// The model that a router chose for it; absent where the plan names the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How hard the task was, as far as somebody learns from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<Difficulty>,
     /// How many steps.
     pub steps: u32,
     /// Seconds that the agent took.

@@ -42,12 +42,46 @@ pub enum Event {
         /// Its total reward.
         reward: f64,
     },
+    /// A rollout was added, because an earlier attempt failed.
+    RolloutPlanned {
+        /// Which.
+        rollout: RolloutId,
+    },
     /// A rollout goes back into the queue.
     RolloutRetried {
         /// Which.
         rollout: RolloutId,
         /// Why.
         failure: Failure,
+    },
+    /// Money is held for a request that is about to leave.
+    BudgetReserved {
+        /// Whose request it is.
+        rollout: Option<RolloutId>,
+        /// Its worst case.
+        amount: MicroDollars,
+    },
+    /// A request is paid.
+    BudgetSettled {
+        /// Whose request it was.
+        rollout: Option<RolloutId>,
+        /// What was held.
+        reserved: MicroDollars,
+        /// What was charged.
+        cost: MicroDollars,
+    },
+    /// A request was kept back because it could have broken a cap.
+    CapReached {
+        /// Whose request it was.
+        rollout: Option<RolloutId>,
+        /// What the cap is for: `request`, `rollout`, `run`, `key` or `day`.
+        scope: String,
+        /// How much it is.
+        cap: MicroDollars,
+        /// What was spent of it.
+        spent: MicroDollars,
+        /// What the request may have cost.
+        asked: MicroDollars,
     },
     /// A journal had a torn tail, which was cut.
     TornTail {

@@ -28,8 +28,12 @@ pub enum FailureCode {
     ModelUnreachable,
     /// The endpoint did not answer in time.
     ModelTimeout,
-    /// The endpoint refused the key, the request or the payment.
+    /// The endpoint refused the key or the request, or sent the client elsewhere.
     ModelRefused,
+    /// The endpoint wants to be paid first: no credit, or the account's quota is used up.
+    ModelUnpaid,
+    /// The endpoint's content policy refused the conversation or its answer.
+    ContentRefused,
     /// The endpoint is overloaded or limits the rate, after all retries.
     ModelOverloaded,
     /// The endpoint answered with something that is not its protocol.
@@ -75,6 +79,8 @@ impl FailureCode {
             Self::ModelUnreachable
             | Self::ModelTimeout
             | Self::ModelRefused
+            | Self::ModelUnpaid
+            | Self::ContentRefused
             | Self::ModelOverloaded
             | Self::ModelMalformed
             | Self::ContextOverflow => Boundary::Model,

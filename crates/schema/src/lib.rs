@@ -4,7 +4,10 @@
 
 mod action;
 mod bytes;
+mod caps;
+mod choice;
 mod clock;
+mod dialect;
 mod event;
 mod failure;
 mod ids;
@@ -12,8 +15,10 @@ mod model;
 mod outcome;
 mod record;
 mod rollout;
+mod route;
 #[cfg(feature = "sample")]
 pub mod sample;
+mod skill;
 mod state;
 mod step;
 mod tally;
@@ -23,14 +28,19 @@ mod verdict;
 
 pub use action::{Action, ActionKind, Position};
 pub use bytes::Content;
+pub use caps::{Caps, Unpriced};
+pub use choice::Choice;
 pub use clock::{Clock, Timestamp};
+pub use dialect::Dialect;
 pub use event::{DropCount, Event};
 pub use failure::{Boundary, Failure, FailureCode};
 pub use ids::{Digest, InvalidId, RolloutId, RunName, TaskId, TemplateId};
-pub use model::{Dialect, ModelEntry, ModelTurn, Price, Provenance, Usage};
+pub use model::{ModelEntry, ModelTurn, Price, Provenance, RateLimits, Usage};
 pub use outcome::{Ending, Limit, Outcome};
 pub use record::{Header, Record, Summary, Trajectory, WIRE_VERSION};
 pub use rollout::{RolloutSpec, RunPlan};
+pub use route::{Models, PolicyName, Route};
+pub use skill::Skill;
 pub use state::{Delta, EntryKind, Manifest, ManifestEntry, State};
 pub use step::{CheckResult, Observation, Reward, RewardComponent, Step};
 pub use tally::{Rate, Tally};
@@ -38,5 +48,5 @@ pub use task::{
     Check, CheckKind, Difficulty, Environment, Limits, Milestone, OracleStep, Service, Task, TaskFile, Trap,
     Verification,
 };
-pub use units::{MicroDollars, Seed, Tokens};
+pub use units::{InvalidMoney, InvalidPrice, MicroDollars, Seed, TokenPrice, Tokens};
 pub use verdict::{DropReason, Verdict};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::choice::Choice;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, RunName};
 use crate::model::{ModelTurn, Provenance, Usage};
@@ -63,6 +64,9 @@ pub struct Header {
     pub image: String,
     /// Whether a model acts, or what stands in for one.
     pub provenance: Provenance,
+    /// The model that a router chose, and why; absent where the plan names the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
     /// The scaffold's version, and the digest of its prompts.
     pub scaffold_version: String,
     /// The messages before the first turn: system prompt and instruction as sent.
@@ -81,7 +85,10 @@ impl Header {
         match self.provenance {
             Provenance::Oracle => "oracle",
             Provenance::Control => "none",
-            Provenance::Model | Provenance::Simulated => self.rollout.model.as_deref().unwrap_or("none"),
+            Provenance::Model | Provenance::Simulated => {
+                let chosen = self.choice.as_ref().map(|choice| choice.model.as_str());
+                chosen.or(self.rollout.model.as_deref()).unwrap_or("none")
+            }
         }
     }
 }
@@ -105,13 +112,14 @@ pub struct Summary {
     pub final_state: State,
     /// A digest of the whole final workspace.
     pub final_digest: Digest,
-    /// Seconds from the sandbox being ready to the end of the last step; verification not included.
+    /// Seconds from the sandbox being ready to the end of the last step; verification not included, nor waiting for a
+    /// provider.
     pub execution_seconds: f64,
     /// Seconds that the verification took.
     pub verification_seconds: f64,
     /// Tokens used.
     pub usage: Usage,
-    /// What it cost; absent where a price is unknown.
+    /// What it cost, requests included that gave no reply; absent where a price is unknown.
     pub cost: Option<MicroDollars>,
     /// When it ended.
     pub finished: Timestamp,

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::caps::{Caps, Unpriced};
 use crate::clock::Timestamp;
 use crate::ids::{RolloutId, RunName, TaskId, TemplateId};
+use crate::route::Route;
 use crate::units::Seed;
 
 /// One attempt at one task by one scaffold with one model.
@@ -19,7 +21,7 @@ pub struct RolloutSpec {
     pub seed: Seed,
     /// The task's content-derived id when the run was planned.
     pub task: TaskId,
-    /// The model's name; absent for scaffolds without one.
+    /// The model's name, or that of the run's route; absent for scaffolds without one.
     pub model: Option<String>,
     /// The scaffold's name.
     pub scaffold: String,
@@ -37,6 +39,16 @@ impl RolloutSpec {
     }
 }
 
+impl RolloutSpec {
+    /// The next attempt at the same task.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let attempt = self.attempt + 1;
+        let id = Self::id_for(&self.task, &self.scaffold, self.model.as_deref(), attempt);
+        Self { id, attempt, ..self.clone() }
+    }
+}
+
 fn plain(name: &str) -> String {
     let kept = |c: char| {
         if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }
@@ -45,7 +57,7 @@ fn plain(name: &str) -> String {
 }
 
 /// A run: many rollouts planned together. Written once, before the first rollout starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunPlan {
     /// The version of this file's format.
     pub wire_version: u32,
@@ -55,6 +67,15 @@ pub struct RunPlan {
     pub created: Timestamp,
     /// The program that planned it.
     pub trajforge_version: String,
+    /// What it may spend; a resume may say otherwise for itself.
+    #[serde(default, skip_serializing_if = "Caps::is_none")]
+    pub caps: Caps,
+    /// What to do with models whose price is unknown.
+    #[serde(default, skip_serializing_if = "Unpriced::is_refused")]
+    pub unpriced: Unpriced,
+    /// How models are chosen for the rollouts that name the route where a model would stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
     /// Every rollout, in the order of the plan.
     pub rollouts: Vec<RolloutSpec>,
 }

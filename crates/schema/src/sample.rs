@@ -144,6 +144,7 @@ impl Sample {
             scaffold_version: "1+0123456789ab".to_owned(),
             prompt,
             tools,
+            choice: None,
             started: STARTED,
             rollout,
         }
@@ -258,9 +259,10 @@ fn turn_of(step: &Step) -> ModelTurn {
         inserted: Vec::new(),
         response_id: None,
         finish_reason: Some("tool_calls".to_owned()),
-        usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20) },
+        usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20), ..Usage::default() },
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,
+        parked_seconds: 0.0,
     }
 }

@@ -4,6 +4,7 @@
 
 mod error;
 mod export;
+mod followed;
 mod journal;
 mod messages;
 mod store;

@@ -3,7 +3,9 @@
 //! ```text
 //! NAME/
 //!   run.json                      the plan, written once
+//!   followed.jsonl                attempts that were added because earlier ones failed
 //!   queue.sqlite                  the queue (the scheduler's)
+//!   spend.jsonl                   what was spent (the router's)
 //!   lock                          held by the process that works on the run
 //!   rollouts/ID.jsonl             the journal of a rollout
 //!   rollouts/ID.lost-1.jsonl      what earlier tries of it left behind
@@ -16,9 +18,12 @@ use std::path::{Path, PathBuf};
 use trajforge_schema::{RolloutId, RolloutSpec, RunPlan, Summary, WIRE_VERSION};
 
 use crate::error::{Error, Result, failed};
+use crate::followed;
 use crate::journal::{self, JournalWriter, Read, sync_folder_of};
 
 const PLAN: &str = "run.json";
+const FOLLOWED: &str = "followed.jsonl";
+const SPEND: &str = "spend.jsonl";
 const QUEUE: &str = "queue.sqlite";
 const LOCK: &str = "lock";
 const ROLLOUTS: &str = "rollouts";
@@ -28,6 +33,7 @@ const ROLLOUTS: &str = "rollouts";
 pub struct RunStore {
     folder: PathBuf,
     plan: RunPlan,
+    followed: Vec<RolloutSpec>,
 }
 
 /// What a run has of one planned rollout.
@@ -59,7 +65,7 @@ impl RunStore {
         // What the draft would remove has moved away.
         let _moved = draft.keep();
         sync_folder_of(folder)?;
-        Ok(Self { folder: folder.to_owned(), plan })
+        Ok(Self { folder: folder.to_owned(), plan, followed: Vec::new() })
     }
 
     /// Opens a run that is there.
@@ -81,7 +87,7 @@ impl RunStore {
             return Err(Error::Newer { path, found: version.wire_version, known: WIRE_VERSION });
         }
         let plan = serde_json::from_slice(&bytes).map_err(parse)?;
-        Ok(Self { folder: folder.to_owned(), plan })
+        Ok(Self { folder: folder.to_owned(), plan, followed: followed::read(&folder.join(FOLLOWED))? })
     }
 
     /// Keeps every other process from working on the run until the lock is dropped. `holder` is what they are told:
@@ -156,10 +162,21 @@ impl RunStore {
         }
     }
 
-    /// Every planned rollout with its record, in the order of the plan, one journal in memory at a time. A journal
-    /// that can't be read is an error of its own; the rest goes on.
+    /// Adds an attempt that was not planned, because an earlier one failed. It is on disk when this returns; this store
+    /// lists it when it is opened again.
+    pub fn follow(&self, spec: &RolloutSpec) -> Result<()> {
+        followed::add(&self.folder.join(FOLLOWED), spec)
+    }
+
+    /// Every rollout, in the order of the plan, and after them those that were added.
+    pub fn rollouts(&self) -> impl Iterator<Item = &RolloutSpec> {
+        self.plan.rollouts.iter().chain(&self.followed)
+    }
+
+    /// Every rollout with its record, in that order, one journal in memory at a time. A journal that can't be read is
+    /// an error of its own; the rest goes on.
     pub fn trajectories(&self) -> impl Iterator<Item = Result<Recorded<'_>>> {
-        self.plan.rollouts.iter().map(|spec| {
+        self.rollouts().map(|spec| {
             let journal = self.read(&spec.id)?;
             Ok(Recorded { spec, journal })
         })
@@ -190,22 +207,27 @@ impl RunStore {
         self.folder.join(QUEUE)
     }
 
+    /// Where it is written what was spent.
+    pub fn spend_path(&self) -> PathBuf {
+        self.folder.join(SPEND)
+    }
+
     /// Where the journal of a rollout is, or will be.
     pub fn journal_path(&self, rollout: &RolloutId) -> PathBuf {
-        self.rollouts().join(format!("{rollout}.jsonl"))
+        self.journals().join(format!("{rollout}.jsonl"))
     }
 
     fn lost_path(&self, rollout: &RolloutId, number: usize) -> PathBuf {
-        self.rollouts().join(format!("{rollout}.lost-{number}.jsonl"))
+        self.journals().join(format!("{rollout}.lost-{number}.jsonl"))
     }
 
-    fn rollouts(&self) -> PathBuf {
+    fn journals(&self) -> PathBuf {
         self.folder.join(ROLLOUTS)
     }
 
     fn select(&self, finished: bool) -> Result<Vec<RolloutId>> {
         let mut selected = Vec::new();
-        for spec in &self.plan.rollouts {
+        for spec in self.rollouts() {
             if self.summary(&spec.id)?.is_some() == finished {
                 selected.push(spec.id.clone());
             }

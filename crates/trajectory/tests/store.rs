@@ -18,6 +18,9 @@ fn plan(seeds: u64) -> RunPlan {
         wire_version: WIRE_VERSION,
         name: "first".parse().unwrap(),
         created: STARTED,
+        caps: trajforge_schema::Caps::default(),
+        unpriced: trajforge_schema::Unpriced::default(),
+        route: None,
         trajforge_version: "0.1.0".to_owned(),
         rollouts,
     }
@@ -139,4 +142,27 @@ fn rollouts_are_listed_and_read_in_the_order_of_the_plan() {
     let found: Vec<_> = recorded.iter().map(|one| one.journal.is_some()).collect();
     assert_eq!(found, [true, true, true, false]);
     assert_eq!(recorded[0].journal.as_ref().unwrap().trajectory, oracle(0));
+}
+
+#[test]
+fn an_attempt_that_was_added_is_listed_once_after_the_plan_and_a_torn_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let store = RunStore::create(&path, plan(2)).unwrap();
+    let (first, second) = (store.plan().rollouts[0].next(), store.plan().rollouts[1].next());
+    assert_eq!(first.attempt, 2);
+    store.follow(&first).unwrap();
+    store.follow(&first).unwrap();
+    let listed = |path: &std::path::Path| {
+        RunStore::open(path).unwrap().rollouts().map(|spec| spec.id.to_string()).collect::<Vec<_>>()
+    };
+    let whole = listed(&path);
+    assert_eq!((whole.len(), whole[2].as_str()), (3, first.id.as_str()));
+    let file = path.join("followed.jsonl");
+    let mut torn = std::fs::read(&file).unwrap();
+    torn.extend_from_slice(b"{\"id\": \"to");
+    std::fs::write(&file, torn).unwrap();
+    assert_eq!(listed(&path), whole);
+    store.follow(&second).unwrap();
+    assert_eq!(listed(&path)[3], second.id.as_str());
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use trajforge_pipeline::run::PlanOrder;
 use trajforge_pipeline::{RunOrder, Selection, World, run};
-use trajforge_schema::{Event, Outcome, RolloutId, Seed};
+use trajforge_schema::{Caps, Event, Outcome, RolloutId, Seed, Unpriced};
 
 use super::bed::{Bed, Place, TEMPLATE};
 use super::figures::{median, quantile};
@@ -177,11 +177,14 @@ async fn rollouts(bed: &Bed, count: u64, workers: usize) -> anyhow::Result<(f64,
             templates: Selection(vec![TEMPLATE.to_owned()]),
             seeds: (0..count).map(Seed).collect(),
             models: Vec::new(),
+            route: None,
             scaffolds: vec!["oracle".to_owned()],
             attempts: 1,
         }),
         workers,
         max_tries: 1,
+        caps: Caps::default(),
+        unpriced: Unpriced::Refuse,
     };
     let seconds = timed(&world, &order).await?;
     let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);

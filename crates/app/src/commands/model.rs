@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use trajforge_pipeline::{Catalog, Error};
+use trajforge_schema::TokenPrice;
 
 use crate::cli::{Global, ModelCommand};
 use crate::{output, system};
@@ -16,7 +17,9 @@ pub(crate) fn model(global: &Global, command: &ModelCommand) -> anyhow::Result<E
     }
     let mut table = output::table(&["name", "model", "endpoint", "key", "$/M input", "$/M output"]);
     for entry in catalog.entries() {
-        let price = |number: Option<f64>| number.map_or("-".to_owned(), |number| format!("{number:.2}"));
+        let price = |price: Option<TokenPrice>| {
+            price.map_or("-".to_owned(), |price| format!("{:.2}", f64::from(price)))
+        };
         table.add_row([
             entry.name.clone(),
             entry.model.clone(),

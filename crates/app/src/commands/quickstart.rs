@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use trajforge_pipeline::dataset::{self, DatasetOrder, Filter, SplitPolicy};
 use trajforge_pipeline::run::PlanOrder;
 use trajforge_pipeline::{RunOrder, RunReport, Selection, World, parse_seeds, run};
-use trajforge_schema::Seed;
+use trajforge_schema::{Caps, Seed, Unpriced};
 
 use crate::cli::{Global, Quickstart};
 use crate::commands::dataset::print;
@@ -73,6 +73,7 @@ async fn one_run(
         templates: Selection::default(),
         seeds,
         models: Vec::new(),
+        route: None,
         scaffolds: vec![scaffold.to_owned()],
         attempts: 1,
     };
@@ -89,6 +90,8 @@ async fn one_run(
         plan: (!exists).then_some(plan),
         workers,
         max_tries: 3,
+        caps: Caps::default(),
+        unpriced: Unpriced::Refuse,
     };
     Ok(run(world, &order, cancel).await?)
 }

@@ -7,24 +7,27 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use trajforge_pipeline::run::{PlanOrder, dry_run};
-use trajforge_pipeline::{RunOrder, RunReport, Selection, World, parse_seeds, run as run_all};
-use trajforge_schema::{Dialect, ModelEntry, Provenance, RunName};
+use trajforge_pipeline::{
+    Error, RunOrder, RunReport, Selection, World, parse_seeds, read_route, run as run_all,
+};
+use trajforge_schema::{ModelEntry, Models, PolicyName, Route, RunName};
 
 use crate::cli::{Global, Run};
 use crate::{output, progress, system};
 
 pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode> {
+    let route = route(&order)?;
     let plan = PlanOrder {
         templates: Selection(order.template.clone()),
         seeds: parse_seeds(&order.seeds)?,
-        models: order.models.clone(),
+        models: if route.is_some() { Vec::new() } else { order.models.clone() },
         scaffolds: order.scaffolds.clone(),
-        attempts: order.attempts,
+        attempts: if route.is_some() { 1 } else { order.attempts.unwrap_or(1) },
+        route,
     };
     let (folder, name) = place(&order)?;
     let mut world = system::world(global, progress::events()).await?;
     add_endpoint(&mut world, &order)?;
-    check_prices(&world, &order)?;
     if order.dry_run {
         return print_plan(global, &world, &plan);
     }
@@ -35,6 +38,8 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
         plan: (!order.resume).then_some(plan),
         workers: system::workers(order.workers),
         max_tries: order.max_tries,
+        caps: order.money.caps(),
+        unpriced: order.money.unpriced(),
     };
     let started = Instant::now();
     let report = run_all(&world, &run_order, &cancel).await;
@@ -59,29 +64,44 @@ fn add_endpoint(world: &mut World, order: &Run) -> anyhow::Result<()> {
     let Some(base_url) = &order.base_url else { return Ok(()) };
     let [name] = order.models.as_slice() else { bail!("--base-url goes with exactly one --model") };
     world.catalog.add(ModelEntry {
-        name: name.clone(),
-        base_url: base_url.clone(),
-        dialect: Dialect::OpenaiChat,
-        model: name.clone(),
         key_variable: order.key_variable.clone(),
-        context_tokens: 128_000,
-        output_tokens: 8_192,
-        request_seconds: 300,
         price: order.price,
-        parameters: serde_json::Map::new(),
-        provenance: Provenance::Model,
+        ..ModelEntry::at(name, base_url)
     });
     Ok(())
 }
 
-fn check_prices(world: &World, order: &Run) -> anyhow::Result<()> {
-    for name in &order.models {
-        let entry = world.catalog.entry(name).map_err(trajforge_pipeline::Error::from)?;
-        if entry.price.is_none() && !order.allow_unpriced {
-            return Err(trajforge_pipeline::Error::Unpriced { model: name.clone() }.into());
+/// The route that the options or the file describe; attempts that are asked for are the route's.
+fn route(order: &Run) -> anyhow::Result<Option<Route>> {
+    let route = match (&order.router, order.policy) {
+        (Some(file), _) => read_route(file).map_err(Error::from)?,
+        (None, Some(policy)) => {
+            let policy = PolicyName::from(policy);
+            let models = models(order, policy)?;
+            let failover = order.failover.clone();
+            let name = policy.as_str().to_owned();
+            Route { name, policy, models, failover, attempts: None, target: order.target }
         }
+        (None, None) => return Ok(None),
+    };
+    let attempts = order.attempts.or(route.attempts);
+    Ok(Some(Route { attempts, ..route }))
+}
+
+/// `a,b`, or `a=3,b=1` where weights mean something.
+fn models(order: &Run, policy: PolicyName) -> anyhow::Result<Models> {
+    if !order.models.iter().any(|name| name.contains('=')) {
+        return Ok(Models::Equal(order.models.clone()));
     }
-    Ok(())
+    if !matches!(policy, PolicyName::Weighted | PolicyName::Experiment) {
+        bail!("weights go with --policy weighted or experiment");
+    }
+    let one = |text: &String| {
+        let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
+        let weight = weight.parse().with_context(|| format!("the weight in {text:?} is no whole number"))?;
+        Ok((name.to_owned(), weight))
+    };
+    Ok(Models::Weighted(order.models.iter().map(one).collect::<anyhow::Result<_>>()?))
 }
 
 fn print_plan(global: &Global, world: &World, plan: &PlanOrder) -> anyhow::Result<ExitCode> {
@@ -106,6 +126,8 @@ pub(crate) fn print_report(global: &Global, report: &RunReport, seconds: f64) ->
             "complete": report.complete,
             "counts": counts,
             "success_rate": rate,
+            "spent": report.spent,
+            "cap_reached": report.cap_reached,
             "seconds": seconds,
         }))?;
         return Ok(());
@@ -120,9 +142,13 @@ pub(crate) fn print_report(global: &Global, report: &RunReport, seconds: f64) ->
         counts.partial,
         counts.failure,
         counts.error,
-        counts.cost,
+        report.spent,
     ))?;
     let folder = report.folder.display();
+    if let Some(cap) = &report.cap_reached {
+        output::say(format!("stopped: {cap}; {} rollouts wait", counts.planned - counts.finished()));
+        output::say(format!("hint: go on with `trajforge run --resume --out {folder} --max-cost USD`"));
+    }
     output::say(format!("look at it: trajforge status {folder} --rollouts"));
     output::say(format!("make a dataset of it: trajforge dataset build {folder} --out datasets/NAME"));
     Ok(())

@@ -3,31 +3,40 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use trajforge_pipeline::{RowState, run_status};
+use trajforge_pipeline::{RowState, run_spending, run_status};
 
 use crate::cli::{Global, Status};
 use crate::{output, system};
 
+/// What is shown of each rollout.
+const COLUMNS: [&str; 9] = ["id", "state", "outcome", "reward", "steps", "seconds", "model", "cost", "why"];
+
 pub(crate) async fn status(global: &Global, order: &Status) -> anyhow::Result<ExitCode> {
     let (plan, counts, rows) = run_status(&order.run, &system::WallClock).await?;
+    let spending = run_spending(&order.run)?;
     if global.json {
         let rows: Vec<_> = rows.iter().map(row).collect();
         let rate = counts.success_rate();
-        output::json(
-            &json!({ "name": plan.name, "counts": counts, "success_rate": rate, "rollouts": rows }),
-        )?;
+        output::json(&json!({
+            "name": plan.name,
+            "counts": counts,
+            "success_rate": rate,
+            "spending": spending,
+            "rollouts": rows,
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table =
-        output::table(&["planned", "waiting", "running", "success", "partial", "failure", "error", "cost"]);
+        output::table(&["planned", "waiting", "running", "success", "partial", "failure", "error", "spent"]);
     let numbers =
         [counts.planned, counts.waiting, counts.leased, counts.success, counts.partial, counts.failure];
     let mut cells: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    cells.extend([counts.error.to_string(), counts.cost.to_string()]);
+    let cap = spending.caps.run.map(|cap| format!(" of {cap}")).unwrap_or_default();
+    cells.extend([counts.error.to_string(), format!("{}{cap}", spending.run)]);
     table.add_row(cells);
     output::data(table)?;
     if order.rollouts {
-        let mut table = output::table(&["rollout", "state", "outcome", "reward", "steps", "seconds", "why"]);
+        let mut table = output::table(&COLUMNS);
         for one in &rows {
             let row = row(one);
             let cell = |name: &str| match &row[name] {
@@ -38,7 +47,7 @@ pub(crate) async fn status(global: &Global, order: &Status) -> anyhow::Result<Ex
                 }
                 other => other.to_string(),
             };
-            table.add_row(["id", "state", "outcome", "reward", "steps", "seconds", "why"].map(cell));
+            table.add_row(COLUMNS.map(cell));
         }
         output::data(table)?;
     }
@@ -64,6 +73,7 @@ fn row(row: &trajforge_pipeline::Row) -> serde_json::Value {
         "reward": completion.map(|completion| completion.reward),
         "steps": completion.map(|completion| completion.steps),
         "seconds": completion.map(|completion| completion.seconds),
+        "model": completion.and_then(|completion| completion.model.clone()).or(row.spec.model.clone()),
         "cost": completion.and_then(|completion| completion.cost),
         "tries": row.tries,
         "why": why,

@@ -95,7 +95,7 @@ pub(super) async fn play<'a>(
         attempt: 1,
     };
     let run = "template-gate".parse().expect("this is a run name");
-    let attempt = Attempt { task, rollout: &spec, run: &run, image };
+    let attempt = Attempt { task, rollout: &spec, run: &run, image, choice: None };
     let rollout = Rollout { sandboxes: &*world.sandboxes, clock: &*world.clock, cancel };
     let mut kept = Kept::default();
     let mut scaffold = Oracle::playing(task, part.steps(task));

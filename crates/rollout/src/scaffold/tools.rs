@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use trajforge_router::{ChatRequest, Model};
+use trajforge_router::{ChatRequest, Error, Meter, Model};
 use trajforge_schema::{Digest, Ending, Failure, Limit, ModelTurn, Provenance, Task};
 
 use crate::scaffold::{Decision, Intent, Offer, Scaffold, Seen};
@@ -73,10 +73,21 @@ impl Scaffold for Tools {
         self.model.entry().provenance
     }
 
+    fn meter(&self) -> Option<Meter> {
+        self.model.meter()
+    }
+
     async fn decide(&mut self, seen: &[Seen]) -> Result<Decision, Failure> {
         self.take_in(seen);
         let request = ChatRequest { messages: self.messages.clone(), tools: self.offer.tools.clone() };
-        let reply = self.model.complete(&request).await.map_err(|error| error.to_failure())?;
+        let reply = match self.model.complete(&request).await {
+            Ok(reply) => reply,
+            Err(Error::CapReached(_)) => {
+                let ending = Ending::LimitReached { limit: Limit::Cost };
+                return Ok(Decision { ending: Some(ending), ..Decision::default() });
+            }
+            Err(error) => return Err(error.to_failure()),
+        };
         self.turns += 1;
         self.messages.push(reply.message.clone());
         let reasoning = call::reasoning(&reply.message);
@@ -100,6 +111,7 @@ impl Scaffold for Tools {
             cost: reply.cost,
             requests: reply.requests,
             seconds: reply.seconds,
+            parked_seconds: reply.parked_seconds,
         };
         let valid = intents.iter().any(|intent| intent.action.kind() != "invalid");
         self.malformed = if valid { 0 } else { self.malformed + 1 };

@@ -45,6 +45,8 @@ fn completion(outcome: Outcome) -> Completion {
         reward: if outcome == Outcome::Success { 1.0 } else { 0.0 },
         cost: Some(MicroDollars(250)),
         tokens: Tokens(1_000),
+        model: None,
+        difficulty: None,
         steps: 12,
         seconds: 3.5,
         finished: later(4),

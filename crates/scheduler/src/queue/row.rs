@@ -215,6 +215,8 @@ fn given_up_after(lost: &LostTry) -> Completion {
         reward: 0.0,
         cost: Some(MicroDollars(0)),
         tokens: Tokens(0),
+        model: None,
+        difficulty: None,
         steps: 0,
         seconds: 0.0,
         finished: lost.at,

@@ -1,0 +1,119 @@
+//! Simulated models: programs that answer like a model over real HTTP. They know nothing; what they yield is labelled
+//! `simulated` in every record, and stays out of datasets unless somebody asks for it.
+//!
+//! The one here plays a task's oracle. It is given the tasks with their solutions and traps, and learns which one a
+//! conversation is about from the instruction in it. It goes right with a given competence, makes the mistakes that
+//! models make, and mends some of them. What it does follows from its seed, the task and the attempt alone: the n-th
+//! conversation that is begun about a task is its n-th attempt.
+
+mod mistake;
+mod play;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use trajforge_schema::{Digest, ModelEntry, Provenance, Skill, Task, TaskId};
+
+use crate::scripted::{Scripted, ScriptedReply};
+
+pub use mistake::Mistake;
+pub use play::{Move, Play};
+
+/// A simulated model on a port of the loopback interface.
+#[derive(Debug)]
+pub struct Simulated {
+    server: Scripted,
+    entry: ModelEntry,
+}
+
+/// What the server plays from.
+struct Player {
+    skill: Skill,
+    seed: u64,
+    /// By a digest of the instruction.
+    tasks: BTreeMap<Digest, Arc<Task>>,
+    begun: Mutex<BTreeMap<TaskId, u32>>,
+}
+
+impl Simulated {
+    /// Starts a player of these tasks. The entry says what it costs and what it is called; where it points is set here.
+    pub async fn start(
+        entry: ModelEntry,
+        skill: Skill,
+        tasks: impl IntoIterator<Item = Arc<Task>>,
+        seed: u64,
+    ) -> io::Result<Self> {
+        let by_instruction = |task: Arc<Task>| (Digest::of(task.instruction.trim().as_bytes()), task);
+        let tasks = tasks.into_iter().map(by_instruction).collect();
+        let player = Player { skill, seed, tasks, begun: Mutex::default() };
+        let latency = Duration::from_millis(player.skill.latency_ms);
+        let server = Scripted::forgetful(move |request, _| {
+            let reply = ScriptedReply::Message(player.reply(request));
+            if latency.is_zero() { reply } else { ScriptedReply::After(latency, Box::new(reply)) }
+        })
+        .await?;
+        let base_url = server.base_url();
+        let entry = ModelEntry { base_url, key_variable: None, provenance: Provenance::Simulated, ..entry };
+        Ok(Self { server, entry })
+    }
+
+    /// Its entry, which points to it and says that it is simulated.
+    pub fn entry(&self) -> &ModelEntry {
+        &self.entry
+    }
+
+    /// Where it listens.
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+}
+
+impl Player {
+    /// The next message of a conversation in the form of chat completions.
+    fn reply(&self, request: &Value) -> Value {
+        let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let said: Vec<&Value> = messages.iter().filter(|message| message["role"] == "assistant").collect();
+        let Some(task) = self.task(messages) else {
+            return says("I don't know this task: I am a program that plays the tasks it was given.");
+        };
+        let attempt = self.attempt(&task.id, &said);
+        let play = Play::of(task, &self.skill, attempt, self.seed);
+        let Some(Move { reasoning, action }) = play.moves.get(said.len()) else {
+            return says("I have nothing more to do.");
+        };
+        let Some(action) = action else { return says(reasoning) };
+        let mut arguments = serde_json::to_value(action).unwrap_or_default();
+        if let Value::Object(fields) = &mut arguments {
+            fields.shift_remove("type");
+        }
+        let function = json!({ "name": action.kind(), "arguments": arguments.to_string() });
+        let id = format!("simulated-{attempt}-{}", said.len() + 1);
+        let calls = json!([{ "id": id, "type": "function", "function": function }]);
+        json!({ "role": "assistant", "content": reasoning, "tool_calls": calls })
+    }
+
+    fn task(&self, messages: &[Value]) -> Option<&Task> {
+        let instructions = messages.iter().filter(|message| message["role"] == "user");
+        let digests = instructions.filter_map(|message| Some(message["content"].as_str()?.trim().as_bytes()));
+        digests.map(Digest::of).find_map(|digest| self.tasks.get(&digest)).map(Arc::as_ref)
+    }
+
+    /// Which attempt a conversation is: its first call says so, and a conversation without one is new.
+    fn attempt(&self, task: &TaskId, said: &[&Value]) -> u32 {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = begun.entry(task.clone()).or_default();
+        let Some(first) = said.first() else {
+            *count += 1;
+            return *count;
+        };
+        let id = first["tool_calls"][0]["id"].as_str().unwrap_or_default();
+        id.split('-').nth(1).and_then(|attempt| attempt.parse().ok()).unwrap_or(*count)
+    }
+}
+
+fn says(text: &str) -> Value {
+    json!({ "role": "assistant", "content": text })
+}
