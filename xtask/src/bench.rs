@@ -3,7 +3,7 @@
 mod action;
 mod bed;
 mod figures;
-mod results;
+pub(crate) mod results;
 mod rollouts;
 
 use std::path::Path;
