@@ -1,8 +1,9 @@
-//! Benchmarks: figures of ours beside the bare floor, measured in one run on the real container engine.
+//! Benchmarks: figures of ours beside the bare floor, or beside what others use, measured in one run.
 
 mod action;
 mod bed;
 mod figures;
+mod gateway;
 pub(crate) mod results;
 mod rollouts;
 
@@ -23,6 +24,8 @@ pub(crate) enum Bench {
     Rollouts(rollouts::Arguments),
     /// One shell action, beside one `docker exec true`
     Action(action::Arguments),
+    /// What the gateway adds, beside LiteLLM's proxy
+    Gateway(gateway::Arguments),
 }
 
 /// What every benchmark takes.
@@ -44,19 +47,24 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
     let common = match bench {
         Bench::Rollouts(arguments) => &arguments.common,
         Bench::Action(arguments) => &arguments.common,
+        Bench::Gateway(arguments) => &arguments.common,
     };
     if cfg!(debug_assertions) && !common.debug_build {
         return in_release(root);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let bed = Bed::open(root).await?;
         match bench {
             Bench::Rollouts(arguments) => {
+                let bed = Bed::open(root).await?;
                 report(root, common, "rollouts", &rollouts::measure(&bed, arguments).await?)
             }
             Bench::Action(arguments) => {
+                let bed = Bed::open(root).await?;
                 report(root, common, "action", &action::measure(&bed, arguments).await?)
+            }
+            Bench::Gateway(arguments) => {
+                report(root, common, "gateway", &gateway::measure(root, arguments).await?)
             }
         }
     })?;

@@ -17,6 +17,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether a text holds the key.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.0.len() >= 6 && text.contains(&self.0)
+    }
+
     /// A text in which the key, wherever it stands, is replaced by stars.
     pub fn mask(&self, text: &str) -> String {
         if self.0.len() < 6 { text.to_owned() } else { text.replace(&self.0, "******") }

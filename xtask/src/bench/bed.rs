@@ -39,8 +39,9 @@ pub(super) struct Place {
     pub(super) trajforge: String,
     /// How it was built.
     pub(super) build: &'static str,
-    /// The engine's version.
-    pub(super) docker: String,
+    /// The engine's version; absent where none was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) docker: Option<String>,
     /// The kernel's version.
     pub(super) kernel: String,
     /// Cores of the machine.
@@ -77,7 +78,8 @@ impl Bed {
         let image = images.get(&task.environment.image).context("the image was not made")?;
         let docker = Docker::connect(None, &home.cache).await?;
         let spec = spec(&task, image)?;
-        let place = place(root, &docker).await?;
+        let version = docker.version().await?;
+        let place = place(root, Some(version.engine), version.kernel)?;
         Ok(Self { docker, spec, steps: task.solution.len(), folder, place, home })
     }
 
@@ -96,16 +98,23 @@ fn spec(task: &Task, image: &str) -> anyhow::Result<SandboxSpec> {
     Ok(SandboxSpec::of(&task.environment, image, "bench".parse()?, rollout)?)
 }
 
-async fn place(root: &Path, docker: &Docker) -> anyhow::Result<Place> {
-    let version = docker.version().await?;
+impl Place {
+    /// Here and now, where no container engine is part of it.
+    pub(super) fn without_engine(root: &Path) -> anyhow::Result<Self> {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        place(root, None, kernel.trim().to_owned())
+    }
+}
+
+fn place(root: &Path, docker: Option<String>, kernel: String) -> anyhow::Result<Place> {
     let now = jiff::Timestamp::from_millisecond(i64::try_from(WallClock.now().0)?)?;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Ok(Place {
         date: now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         trajforge: format!("{} ({})", env!("CARGO_PKG_VERSION"), commit(root)),
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
-        docker: version.engine,
-        kernel: version.kernel,
+        docker,
+        kernel,
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         load: load.split(' ').next().unwrap_or("unknown").to_owned(),
     })
@@ -125,7 +134,8 @@ fn commit(root: &Path) -> String {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { date, trajforge, build, docker, kernel, cores, load } = self;
-        writeln!(f, "{date}; trajforge {trajforge}, {build} build; Docker {docker}; Linux {kernel};")?;
+        let engine = docker.as_ref().map_or(String::new(), |version| format!("Docker {version}; "));
+        writeln!(f, "{date}; trajforge {trajforge}, {build} build; {engine}Linux {kernel};")?;
         write!(f, "{cores} cores, load {load} when it began")
     }
 }

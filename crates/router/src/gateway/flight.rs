@@ -264,13 +264,17 @@ impl Flight {
         let state = Arc::clone(&self.state);
         let exchange = &mut self.exchange;
         let contents = [Some(&mut exchange.request), exchange.sent.as_mut(), Some(&mut exchange.response)];
+        let mut has_leaked = false;
         for content in contents.into_iter().flatten().chain(exchange.answered.as_mut()) {
-            let masked = content.as_text().map(|text| (text.len(), state.mask(text)));
-            if let Some((length, masked)) = masked
-                && masked.len() != length
-            {
+            let masked = content.as_text().filter(|text| state.leaks(text)).map(|text| state.mask(text));
+            if let Some(masked) = masked {
                 *content = Content::from(masked.as_str());
+                has_leaked = true;
             }
+        }
+        // What is in no byte is in no view, but for what JSON writes in another way.
+        if !has_leaked && !state.leaks(&exchange.view.reply.to_string()) {
+            return;
         }
         for value in [&mut exchange.view.messages, &mut exchange.view.reply] {
             mask_value(&state, value);
@@ -293,12 +297,7 @@ impl Drop for Flight {
 
 fn mask_value(state: &State, value: &mut Value) {
     match value {
-        Value::String(text) => {
-            let masked = state.mask(text);
-            if masked.len() != text.len() {
-                *text = masked;
-            }
-        }
+        Value::String(text) if state.leaks(text) => *text = state.mask(text),
         Value::Array(items) => items.iter_mut().for_each(|item| mask_value(state, item)),
         Value::Object(fields) => fields.values_mut().for_each(|item| mask_value(state, item)),
         _ => {}

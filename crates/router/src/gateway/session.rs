@@ -136,6 +136,12 @@ impl State {
         }
     }
 
+    /// Whether a key can be read in a text.
+    pub(super) fn leaks(&self, text: &str) -> bool {
+        let keys = self.spec.models.iter().filter_map(|served| served.key.as_ref());
+        keys.chain([&self.key]).any(|key| key.is_in(text))
+    }
+
     /// A text in which no key can be read.
     pub(super) fn mask(&self, text: &str) -> String {
         let keys = self.spec.models.iter().filter_map(|served| served.key.as_ref());

@@ -261,3 +261,15 @@ async fn an_endpoint_that_streams_nothing_still_serves_a_client_that_wants_a_str
     assert_eq!(got.headers["content-type"], "text/event-stream");
     assert!(got.text.contains("event: message_stop") && got.text.contains("hi"), "{}", got.text);
 }
+
+#[tokio::test]
+async fn a_conversation_that_another_server_keeps_is_refused_and_not_lost() {
+    let bench = Bench::start(Dialect::OpenaiChat, |_, _| ScriptedReply::Message(hello())).await;
+    let mut body = ask(Dialect::OpenaiResponses, false);
+    body["previous_response_id"] = json!("resp_1");
+    let got = bench.post(Dialect::OpenaiResponses, &body).await;
+    assert_eq!(got.status, 400);
+    assert!(got.text.contains("send the whole conversation"), "{}", got.text);
+    assert!(bench.upstream.requests().is_empty());
+    assert_eq!(bench.end().await.1.steps, 0);
+}

@@ -227,3 +227,24 @@ async fn a_recorded_session_is_replayed_without_its_endpoint() {
     }
     assert_eq!(heard[0], heard[1]);
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_its_endpoint_back() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 48;
+    let mut piece = vec![b'x'; PIECE];
+    piece[0] = b':';
+    piece[PIECE - 1] = b'\n';
+    let parts: Vec<ScriptedPart> = (0..PIECES).map(|_| ScriptedPart::Bytes(piece.clone())).collect();
+    let bench = Bench::start(CHAT, move |_, _| ScriptedReply::stream(parts.clone())).await;
+    let mut body = ask(CHAT, true);
+    body["stream_options"] = json!({ "include_usage": true });
+    let mut response = bench.request(CHAT, body.to_string()).send().await.unwrap();
+    response.chunk().await.unwrap();
+    // Long enough for an endpoint that nobody holds back to send everything.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(response);
+    until(|| bench.exchanges().len() == 1).await;
+    let taken = bench.exchanges()[0].response.0.len();
+    assert!(taken < PIECE * PIECES / 2, "{taken} bytes were taken for a client that read none of them");
+}

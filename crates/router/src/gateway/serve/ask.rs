@@ -62,8 +62,14 @@ impl Asked<'_> {
             self.state.take_step().map_err(|capped| self.at_cap(capped))?;
             flight.takes_step();
         }
+        let is_same = served.entry.dialect == self.call.dialect;
+        if !is_same && body["previous_response_id"].is_string() {
+            let what = "previous_response_id needs an endpoint that speaks responses, and this one does not: send the \
+                        whole conversation";
+            return Err(Refusal::invalid(what.to_owned()));
+        }
         let wants_stream = body["stream"] == true;
-        let prepared = if served.entry.dialect == self.call.dialect {
+        let prepared = if is_same {
             prepare::same(&served.entry, body, &self.bytes)
         } else {
             self.state.restore(&mut chat);
