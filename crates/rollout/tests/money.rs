@@ -42,7 +42,7 @@ fn task(spec: &RolloutSpec, rollout_seconds: u64) -> Task {
         name: "works".to_owned(),
         kind: CheckKind::Goal,
         weight: 1.0,
-        run: "check".to_owned(),
+        run: Some("check".to_owned()),
         timeout_seconds: 5,
     };
     Task {

@@ -52,6 +52,12 @@ async fn files(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
 }
 
 async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
+    commands(sandboxes, spec).await;
+    walls(sandboxes, spec).await;
+    ways_out(sandboxes, spec).await;
+}
+
+async fn commands(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     let sandbox = fresh(sandboxes, spec).await;
     shell::a_session_remembers(&*sandbox).await;
     shell::sessions_do_not_mix(&*sandbox).await;
@@ -69,7 +75,9 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     exec::a_slow_program_stalls_nobody(&*sandbox).await;
     exec::a_program_that_closes_its_output_is_not_waited_for(&*sandbox).await;
     end(sandbox).await;
+}
 
+async fn walls(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     let sandbox = fresh(sandboxes, spec).await;
     isolation::the_agent_has_no_power(&*sandbox).await;
     isolation::secrets_are_out_of_reach(&*sandbox).await;
@@ -81,7 +89,9 @@ async fn processes(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     exec::the_agent_is_killed_and_services_live(&*sandbox).await;
     exec::usage_is_told(&*sandbox).await;
     end(sandbox).await;
+}
 
+async fn ways_out(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     let sandbox = fresh(sandboxes, spec).await;
     tunnel::many_connections_share_a_port(&*sandbox).await;
     tunnel::either_side_may_end_first(&*sandbox).await;

@@ -45,12 +45,17 @@ pub trait Sandbox: Send + Sync {
     /// Lays an archive out.
     async fn unpack(&self, unpack: Unpack, archive: Archive) -> Result<Unpacked>;
 
-    /// What differs from the image, in the order of paths; mounts of the engine may be among it.
-    async fn changes(&self) -> Result<Vec<Change>>;
+    /// What differs from the image, in the order of paths; mounts of the engine may be among it. A double without an image
+    /// refuses.
+    async fn changes(&self) -> Result<Vec<Change>> {
+        Err(Error::Refused { reason: "this sandbox has no image that it could differ from".to_owned() })
+    }
 
     /// A port of its own loopback that leads to an address of the host, for as long as it lives: the way out of a sandbox
-    /// without a network. Any free port if 0; gives back which.
-    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16>;
+    /// without a network. Any free port if 0; gives back which. A double without ports refuses.
+    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
+        Err(Error::Refused { reason: format!("this sandbox has no port {port} that could lead to {to}") })
+    }
 
     /// Ends it, with everything in it. The removal may go on after this returns: [`Sandboxes::drain`] waits for it.
     /// Every later call fails; a second stop does nothing.
@@ -192,12 +197,7 @@ pub trait SandboxExt: Sandbox {
     /// passes is checked on the way, and what was at those places there is gone.
     async fn carry(&self, paths: &[String], other: &dyn Sandbox) -> Result<Packed> {
         let max_bytes = self.disk_bytes();
-        let pack = Pack {
-            paths: paths.to_vec(),
-            shallow: Vec::new(),
-            meanwhile: protocol::Meanwhile::Running,
-            max_bytes,
-        };
+        let pack = Pack::of(paths.to_vec(), max_bytes);
         let (packed, archive) = self.pack(pack).await?;
         let unpack = Unpack { root: "/".to_owned(), owner: Owner::Agent, clear: paths.to_vec(), max_bytes };
         other.unpack(unpack, archive.checked(max_bytes)).await?;

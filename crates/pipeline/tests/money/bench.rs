@@ -85,7 +85,7 @@ impl Sandbox for Sheet {
 
 impl Sheet {
     async fn is_greeted(&self, script: &str) -> Result<bool> {
-        let pack = Pack { paths: vec!["/workspace".to_owned()], max_bytes: 1 << 20 };
+        let pack = Pack::of(vec!["/workspace".to_owned()], 1 << 20);
         let (_, archive) = self.0.pack(pack).await?;
         let files = archive.into_files(1 << 20).await?;
         let greeting = files.iter().find(|file| file.path.ends_with("greeting.txt"));

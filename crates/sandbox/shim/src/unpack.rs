@@ -122,15 +122,15 @@ impl Layout {
             if self.keeps { (entry.owner, entry.mode) } else { (self.owner, entry.mode & 0o777) };
         match &entry.kind {
             EntryKind::Folder => {
-                let made = match folder::make_below(&folder, [*name], owner) {
+                let inner = match folder::make_below(&folder, [*name], owner) {
                     Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => {
                         make_room(&folder, name)?;
                         folder::make_below(&folder, [*name], owner)?
                     }
                     other => other?,
                 };
-                folder::give(&made, owner)?;
-                folder::set_mode(&made, mode)
+                folder::give(&inner, owner)?;
+                folder::set_mode(&inner, mode)
             }
             EntryKind::Link { target } => {
                 make_room(&folder, name)?;

@@ -1,7 +1,7 @@
 //! Files on their way between sandboxes, and manifests of hostile folders.
 
 use trajforge_schema::EntryKind;
-use trajforge_shim::protocol::{Identity, Meanwhile, Owner, Pack};
+use trajforge_shim::protocol::{Identity, Owner, Pack};
 
 use super::sh;
 use crate::archive::File;
@@ -26,12 +26,7 @@ pub(super) async fn files_are_carried_over(from: &dyn Sandbox, to: &dyn Sandbox)
     let carried = to.read_raw("carry/deep/er/b.bin", Identity::Agent, 4 << 20).await.expect("it is there");
     assert_eq!(carried, big);
 
-    let pack = Pack {
-        paths: vec![format!("{workspace}/carry"), "/no/such/path".to_owned()],
-        shallow: Vec::new(),
-        meanwhile: Meanwhile::Running,
-        max_bytes: 1 << 30,
-    };
+    let pack = Pack::of(vec![format!("{workspace}/carry"), "/no/such/path".to_owned()], 1 << 30);
     let (packed, archive) = from.pack(pack).await.expect("it is packed");
     let files = archive.into_files(1 << 30).await.expect("it is whole");
     assert_eq!((files.len(), packed.bytes), (2, 6 + (3 << 20)));
@@ -67,12 +62,7 @@ pub(super) async fn only_harmless_things_are_carried(from: &dyn Sandbox, to: &dy
 
     // A link on the way must not be followed, neither when packing nor when laying out.
     sh(from, "chmod 700 closed; rm -rf odd closed; ln -s /etc way").await;
-    let pack = Pack {
-        paths: vec![format!("{workspace}/way/passwd")],
-        shallow: Vec::new(),
-        meanwhile: Meanwhile::Running,
-        max_bytes: 1 << 20,
-    };
+    let pack = Pack::of(vec![format!("{workspace}/way/passwd")], 1 << 20);
     let followed = from.pack(pack).await;
     assert!(matches!(followed, Err(Error::Refused { .. })), "{followed:?}");
     let through = from.put(&workspace, Owner::Agent, &[file("way/owned", 0o644, b"x")]).await;

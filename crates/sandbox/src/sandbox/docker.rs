@@ -112,7 +112,9 @@ impl Docker {
                     None
                 }
             };
-            surplus.into_iter().for_each(|blank| maker.discard(&blank));
+            if let Some(blank) = surplus {
+                maker.discard(&blank);
+            }
         });
     }
 }
@@ -324,7 +326,9 @@ impl Sandboxes for Docker {
     }
 
     async fn drain(&self) {
-        self.maker.warm.pause().iter().for_each(|blank| self.maker.discard(blank));
+        for blank in &self.maker.warm.pause() {
+            self.maker.discard(blank);
+        }
         self.maker.removals.work.wait().await;
     }
 }

@@ -1,7 +1,6 @@
 //! A fake: files in memory, commands answered from a table. Nothing runs; what it yields must be labelled as such.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,7 +12,6 @@ use trajforge_shim::text::{Before, Line, LineKind, Matches, Told, edited, listed
 
 use crate::archive::{Archive, File};
 use crate::error::{Error, Result};
-use crate::fork::Change;
 use crate::sandbox::{Sandbox, Sandboxes};
 use crate::spec::SandboxSpec;
 
@@ -146,16 +144,6 @@ impl Sandbox for Fake {
             state.files.insert(path, (file.mode & 0o777, file.content));
         }
         Ok(unpacked)
-    }
-
-    async fn changes(&self) -> Result<Vec<Change>> {
-        Err(Error::Refused { reason: "a scripted sandbox has no image that it could differ from".to_owned() })
-    }
-
-    async fn tunnel(&self, port: u16, to: SocketAddr) -> Result<u16> {
-        Err(Error::Refused {
-            reason: format!("a scripted sandbox has no port {port} that could lead to {to}"),
-        })
     }
 
     async fn stop(&self) -> Result<()> {
