@@ -19,6 +19,7 @@ use crate::world::World;
 pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> Result<(), Problem> {
     let mut packed = Packed::default();
     each(&pack.paths, &mut |item| {
+        item.is_in_reach()?;
         match item.kind() {
             FileType::RegularFile => packed.bytes = packed.bytes.saturating_add(size(item)),
             FileType::Directory | FileType::Symlink => {}
@@ -57,7 +58,7 @@ fn each(paths: &[String], visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Probl
             continue;
         };
         let mut relative = path.trim_matches('/').as_bytes().to_vec();
-        let item = Item { path: &relative, name: &name, folder: &folder, stat };
+        let item = Item { path: &relative, name: &name, folder: &folder, stat, is_too_deep: false };
         let is_folder = item.kind() == FileType::Directory;
         visit(&item)?;
         if is_folder {

@@ -119,6 +119,7 @@ fn look(root: &str, before: &Tree) -> Result<Tree, Problem> {
     let mut tree = Tree::new();
     let mut buffer = Vec::new();
     folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
+        item.is_in_reach()?;
         if tree.len() >= MAX_ENTRIES {
             return Err(problem(ProblemKind::Limit, format!("{root} holds more than {MAX_ENTRIES} entries")));
         }
