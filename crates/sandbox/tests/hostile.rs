@@ -16,6 +16,7 @@ mod engine;
 mod hostile {
     pub(crate) mod ground;
 
+    mod disk;
     mod exhaustion;
     mod files;
     mod processes;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that the other side would not understand.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Where the shim is mounted in every sandbox.
 pub const SHIM_PATH: &str = "/trajforge/shim";
@@ -84,6 +84,8 @@ pub struct Hello {
     pub home: String,
     /// Absolute; made for the agent when absent.
     pub workspace: String,
+    /// Bytes that may be written: in one file, and in all together before the agent's processes are killed.
+    pub disk_bytes: u64,
     /// Added to the environment of everything that runs.
     pub variables: BTreeMap<String, String>,
 }

@@ -211,6 +211,7 @@ fn hello(spec: &SandboxSpec) -> Hello {
         user: spec.user.name().to_owned(),
         home: spec.user.home().to_owned(),
         workspace: spec.workspace.clone(),
+        disk_bytes: spec.limits.disk_mb << 20,
         variables: spec.variables.clone(),
     }
 }
