@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use trajforge_shim::frame::{Decoder, Frame, Kind};
 use trajforge_shim::protocol::{
-    Hello, Identity, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SHIM_PATH, Shell,
+    Hello, Identity, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Shell,
     VERSION, Welcome,
 };
 
@@ -165,6 +165,7 @@ fn prepare(hello: &Hello) -> io::Result<()> {
     if here.st_uid != hello.uid {
         folder::give(&workspace, (hello.uid, hello.gid))?;
     }
+    folder::give(folder::find(SECRET_FOLDER.as_bytes())?, (SECRET_UID, SECRET_UID))?;
     std::fs::create_dir_all(format!("{SECRET_FOLDER}/bin"))?;
     std::fs::write(as_agent::record(), serde_json::to_vec(hello)?)?;
     std::os::unix::fs::symlink(SHIM_PATH, format!("{SECRET_FOLDER}/bin/as-agent"))

@@ -15,11 +15,12 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use trajforge_shim::protocol::{
-    Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Unpack, Unpacked, VERSION,
+    Hello, Pack, Packed, Request, Response, SECRET_FOLDER, SHIM_PATH, Unpack, Unpacked, VERSION,
 };
 
 use crate::archive::Archive;
@@ -32,6 +33,8 @@ use crate::spec::{Network, SandboxSpec};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
 const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
+/// The shim gives it to its owner: not every engine can mount it as somebody else's.
+const SECRET_MOUNT: &str = "rw,nosuid,nodev,exec,mode=0700,size=64m";
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 /// How long a container may take to end by itself once it was hung up on.
@@ -50,6 +53,7 @@ pub(crate) struct Maker {
     shim: String,
     owner: String,
     cpus: f64,
+    ulimits: Vec<ResourcesUlimits>,
     removals: Arc<Removals>,
 }
 
@@ -61,6 +65,10 @@ impl Docker {
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
+        let mut ulimits = vec![ulimit("nofile", 4096)];
+        if engine.is_podman().await? {
+            ulimits.push(ulimit("nproc", most_processes()));
+        }
         let work = TaskTracker::new();
         work.close();
         let maker = Maker {
@@ -69,6 +77,7 @@ impl Docker {
             shim: shim.display().to_string(),
             owner: Owner::this().label(),
             cpus: cpus.map_or(f64::MAX, f64::from),
+            ulimits,
         };
         Ok(Self { maker: Arc::new(maker) })
     }
@@ -165,7 +174,6 @@ impl Maker {
     fn host_config(&self, spec: &SandboxSpec) -> HostConfig {
         let limits = &spec.limits;
         let memory = i64::try_from(limits.memory_mb << 20).unwrap_or(i64::MAX);
-        let tmpfs = format!("rw,nosuid,nodev,exec,mode=0700,uid={SECRET_UID},gid={SECRET_UID},size=64m");
         HostConfig {
             auto_remove: Some(true),
             network_mode: Some(
@@ -182,19 +190,27 @@ impl Maker {
             memory_swap: Some(memory),
             nano_cpus: Some(nano_cpus(limits.cpus.min(self.cpus))),
             pids_limit: Some(i64::from(limits.pids.saturating_add(SHIM_PIDS))),
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("nofile".to_owned()),
-                soft: Some(4096),
-                hard: Some(4096),
-            }]),
+            ulimits: Some(self.ulimits.clone()),
             binds: Some(vec![format!("{}:{SHIM_PATH}:ro", self.shim)]),
-            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
+            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), SECRET_MOUNT.to_owned())])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..HostConfig::default()
         }
     }
+}
+
+/// Podman's own default is more than a machine that is itself confined may allow; above the kernel's it never goes.
+fn most_processes() -> i64 {
+    let allowed = getrlimit(Resource::Nproc).maximum.and_then(|most| i64::try_from(most).ok());
+    let possible = std::fs::read_to_string("/proc/sys/kernel/pid_max");
+    let possible = possible.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(32_768);
+    allowed.map_or(possible, |allowed| possible.min(allowed))
+}
+
+fn ulimit(name: &str, most: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
