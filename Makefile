@@ -8,6 +8,7 @@ quickstart: setup
 
 # Everything that a change has to pass: lints, fast tests, tests in real containers, the template gate.
 test: setup lint
+	@./scripts/setup.sh --tests
 	./scripts/test.sh
 
 # What needs neither Docker nor the network.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes this machine ready: a running Docker engine, and mmdebstrap for when no registry is in reach.
+# With --tests it also installs Podman, where it may.
 # Does nothing where everything is there; says what to run where it may not do it itself.
 set -euo pipefail
 
@@ -38,6 +39,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   if command -v apt-get >/dev/null; then install "${missing[@]}"
   else say "error: ${missing[*]} missing, and this is no Debian or Ubuntu"; say "hint: install them with your package manager"; exit 4
   fi
+fi
+
+# With Podman here, the tests run the sandbox on it too; nothing else needs it.
+if [ "${1:-}" = --tests ] && ! command -v podman >/dev/null && command -v apt-get >/dev/null; then
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends podman >&2 ||
+    say "podman could not be installed; its tests will be skipped"
 fi
 
 if ! engine_answers; then

@@ -82,7 +82,12 @@ pub(crate) async fn judge(sandbox: &dyn Sandbox, attempt: &Attempt<'_>) -> Resul
     let mut results = Vec::new();
     for check in &task.verification.checks {
         let result = match &check.run {
-            Some(command) => one(sandbox, check, command, workspace).await?,
+            Some(command) => {
+                let result = one(sandbox, check, command, workspace).await?;
+                // What the agent's code has started in one check must not stand in the way of the next.
+                sandbox.kill_agent().await?;
+                result
+            }
             None => together.remove(&check.name).unwrap_or_else(|| not_run(check, "it was not run")),
         };
         results.push(result);
@@ -120,6 +125,7 @@ async fn named(
     let exec = hidden(Exec::argv(argv), workspace).within(Duration::from_secs(seconds));
     let most = OUTPUT_BYTES * (2 + 8 * named.len() as u64);
     let ran = sandbox.exec(Exec { output_bytes: Some(most), ..exec }).await?;
+    sandbox.kill_agent().await?;
     let said = ran.output.text();
     let mut results = BTreeMap::new();
     for line in said.lines() {

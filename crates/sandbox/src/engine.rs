@@ -31,6 +31,12 @@ impl Engine {
         Ok(Self { client, address })
     }
 
+    /// Whether it is Podman, which answers in Docker's words.
+    pub(crate) async fn is_podman(&self) -> Result<bool> {
+        let version = self.client.version().await.map_err(|error| self.error("tell its version", error))?;
+        Ok(version.components.unwrap_or_default().iter().any(|part| part.name == "Podman Engine"))
+    }
+
     /// An error of the client, sorted by what can be done about it.
     pub(crate) fn error(&self, doing: &str, source: ClientError) -> Error {
         match &source {

@@ -7,6 +7,7 @@ mod docker {
     mod hygiene;
     mod images;
     mod limits;
+    mod podman;
     mod registry;
     mod warm;
 }

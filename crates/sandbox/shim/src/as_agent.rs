@@ -37,7 +37,7 @@ fn attempt(arguments: Vec<OsString>) -> io::Result<std::convert::Infallible> {
     let hello: Hello = serde_json::from_slice(&fs::read(record())?)?;
     close_the_rest()?;
     let here = std::env::current_dir()?;
-    become_user(User::Plain { uid: hello.uid, gid: hello.gid })?;
+    become_user(User::Plain { uid: hello.uid, gid: hello.gid, file_bytes: hello.disk_bytes })?;
     // A folder that the agent may not enter, such as the checks' own, is no place for its code.
     std::env::set_current_dir(here).or_else(|_| std::env::set_current_dir(&hello.workspace))?;
     // Nothing of the check's own environment goes on to the agent's code but where programs are.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -114,6 +115,7 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Told> {
             .truncate(false)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)?;
+        nobodys_own(&file)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
@@ -125,7 +127,19 @@ fn save(path: &Path, content: &[u8]) -> Result<(), Told> {
 
 /// Opens for reading; neither a pipe without a writer nor a terminal can hold it up.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    nobodys_own(&file)?;
+    Ok(file)
+}
+
+/// Refuses the shim's own folder in `/proc`: to the kernel, whatever the shim opens there is its own business, so that
+/// no permission of the agent's stands in the way.
+fn nobodys_own(file: &File) -> io::Result<()> {
+    let target = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    if target.starts_with("/proc/1") {
+        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    }
+    Ok(())
 }
 
 /// A failed operation in words for the agent.

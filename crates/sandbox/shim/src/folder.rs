@@ -10,6 +10,9 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
+use trajforge_shim::protocol::{Problem, ProblemKind};
+
+use crate::outlet::problem;
 
 /// Folders inside folders, at most; what is deeper is not looked into.
 pub(crate) const MAX_DEPTH: usize = 200;
@@ -26,12 +29,24 @@ pub(crate) struct Item<'a> {
     pub(crate) folder: &'a OwnedFd,
     /// What it is; of a link, the link itself.
     pub(crate) stat: Stat,
+    /// Whether it is a folder in too many others to be entered.
+    pub(crate) is_too_deep: bool,
 }
 
 impl Item<'_> {
     /// What it is.
     pub(crate) fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.stat.st_mode)
+    }
+
+    /// A problem where what is in it would be left out.
+    pub(crate) fn is_in_reach(&self) -> Result<(), Problem> {
+        if !self.is_too_deep {
+            return Ok(());
+        }
+        let path = String::from_utf8_lossy(&self.path[..self.path.len().min(80)]);
+        let message = format!("{path}... lies in more than {MAX_DEPTH} folders");
+        Err(problem(ProblemKind::Limit, message))
     }
 
     /// Opens it if it is a regular file; reading it never blocks.
@@ -72,12 +87,13 @@ pub(crate) fn walk<E>(
             path.push(b'/');
         }
         path.extend_from_slice(name.as_bytes());
-        let item = Item { path, name: &name, folder, stat };
-        let is_folder = item.kind() == FileType::Directory;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let is_too_deep = is_folder && depth >= MAX_DEPTH;
+        let item = Item { path, name: &name, folder, stat, is_too_deep };
         let next = visit(&item)?;
         if is_folder
             && next == Next::Enter
-            && depth < MAX_DEPTH
+            && !is_too_deep
             && let Ok(inner) = openat(folder, &name, FOLDER, Mode::empty())
         {
             walk(&inner, path, depth + 1, visit)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Resource, Rlimit, Uid, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -19,6 +19,8 @@ pub(crate) enum User {
         uid: u32,
         /// Group.
         gid: u32,
+        /// Bytes of one file that they may write.
+        file_bytes: u64,
     },
 }
 
@@ -30,9 +32,10 @@ const NONE: CapabilitySets = CapabilitySets {
 
 /// Turns the calling process, which must have one thread, into that user for good. Safe between fork and exec.
 pub(crate) fn become_user(user: User) -> io::Result<()> {
-    let User::Plain { uid, gid } = user else {
+    let User::Plain { uid, gid, file_bytes } = user else {
         return Ok(());
     };
+    setrlimit(Resource::Fsize, Rlimit { current: Some(file_bytes), maximum: Some(file_bytes) })?;
     for bit in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
         // The first number that the kernel doesn't know ends the list.
@@ -52,7 +55,7 @@ pub(crate) fn become_user(user: User) -> io::Result<()> {
 /// Runs an operation with the agent's permissions on files: every path in it is judged by the kernel as if the agent
 /// had used it.
 pub(crate) fn acting_as<T>(user: User, operation: impl FnOnce() -> T) -> io::Result<T> {
-    let User::Plain { uid, gid } = user else {
+    let User::Plain { uid, gid, .. } = user else {
         return Ok(operation());
     };
     let before = capabilities(None)?;

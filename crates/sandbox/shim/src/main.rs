@@ -13,6 +13,7 @@ mod outlet;
 mod pack;
 mod pool;
 mod process;
+mod quota;
 mod search;
 mod server;
 mod service;

@@ -25,6 +25,7 @@ pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> R
     };
     let mut packed = Packed::default();
     each(pack, &mut |item| {
+        item.is_in_reach()?;
         match item.kind() {
             FileType::RegularFile => packed.bytes = packed.bytes.saturating_add(size(item)),
             FileType::Directory | FileType::Symlink => {}
@@ -63,7 +64,7 @@ fn each(pack: &Pack, visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Problem>) 
             continue;
         };
         let mut relative = path.trim_matches('/').as_bytes().to_vec();
-        let item = Item { path: &relative, name: &name, folder: &folder, stat };
+        let item = Item { path: &relative, name: &name, folder: &folder, stat, is_too_deep: false };
         let is_folder = item.kind() == FileType::Directory;
         visit(&item)?;
         if is_folder && next == Next::Enter {

@@ -129,6 +129,33 @@ impl Drop for Standstill {
     }
 }
 
+/// The processes of a user.
+pub(crate) fn of_user(uid: u32) -> Vec<i32> {
+    let pids = all().into_iter().filter(|process| !process.is_zombie).map(|process| process.pid);
+    pids.filter(|pid| is_owned_by(*pid, uid)).collect()
+}
+
+/// Kills what a user runs outside some sessions; of root, whom nothing tells from the checks, everything else too.
+pub(crate) fn kill_user(uid: u32, spared: &HashSet<i32>) {
+    if uid == 0 {
+        kill_others(spared);
+        return;
+    }
+    for _ in 0..500 {
+        let victims =
+            all().into_iter().filter(|process| !process.is_zombie && !spared.contains(&process.session));
+        let victims: Vec<i32> =
+            victims.map(|process| process.pid).filter(|pid| is_owned_by(*pid, uid)).collect();
+        if victims.is_empty() {
+            break;
+        }
+        for pid in victims {
+            send(pid, Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 fn is_owned_by(pid: i32, uid: u32) -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(format!("/proc/{pid}")).is_ok_and(|metadata| metadata.uid() == uid)

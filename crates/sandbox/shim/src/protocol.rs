@@ -95,6 +95,8 @@ pub struct Hello {
     pub home: String,
     /// Absolute; made for the agent when absent.
     pub workspace: String,
+    /// Bytes that may be written: in one file, and in all together before the agent's processes are killed.
+    pub disk_bytes: u64,
     /// Added to the environment of everything that runs.
     pub variables: BTreeMap<String, String>,
 }

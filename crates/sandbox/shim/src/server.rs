@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use trajforge_shim::frame::{Decoder, Frame, Kind};
 use trajforge_shim::protocol::{
-    Hello, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SHIM_PATH, Shell, VERSION, Welcome,
+    Hello, Identity, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Shell,
+    VERSION, Welcome,
 };
 
 use crate::outlet::{failed_to, problem};
 use crate::world::World;
-use crate::{as_agent, exec, files, folder, list, pack, process, search, tunnel, unpack, usage};
+use crate::{as_agent, exec, files, folder, list, pack, process, quota, search, tunnel, unpack, usage};
 
 type Answer = Result<(Response, Vec<u8>), Problem>;
 
@@ -94,7 +95,8 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
 fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
     let shared = Arc::clone(world);
     let reply = move |done: Result<_, _>| {
-        answer(&shared, id, done.map(|(ran, output)| (Response::Ran(ran), output)));
+        let done = done.map(|(ran, output)| (Response::Ran(ran), output));
+        answer(&shared, id, within_quota(&shared, done));
     };
     world.sessions.run(world, shell, Box::new(reply));
 }
@@ -102,7 +104,8 @@ fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
 fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
     match request {
         Request::Exec(program) => {
-            exec::run(world, &program, payload).map(|(ran, output)| (Response::Ran(ran), output))
+            let done = exec::run(world, &program, payload).map(|(ran, output)| (Response::Ran(ran), output));
+            if program.identity == Identity::Agent { within_quota(world, done) } else { done }
         }
         Request::Read(read) => files::read(world, &read),
         Request::ReadRaw(read) => files::read_raw(world, &read),
@@ -110,8 +113,8 @@ fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
         Request::Edit(edit) => files::edit(world, &edit),
         Request::Search(search) => search::run(world, &search),
         Request::List(list) => list::run(world, &list),
-        Request::Manifest(tree) => world.trees.manifest(&tree.root),
-        Request::Delta(tree) => world.trees.delta(&tree.root),
+        Request::Manifest(tree) => within_quota(world, world.trees.manifest(&tree.root)),
+        Request::Delta(tree) => within_quota(world, world.trees.delta(&tree.root)),
         Request::StartService(service) => world
             .services
             .start(world, &service)
@@ -128,6 +131,11 @@ fn carry_out(world: &World, request: Request, payload: &[u8]) -> Answer {
     }
 }
 
+/// An answer, or the limit that was exceeded meanwhile: whatever was done then was ended before its time.
+fn within_quota(world: &World, answer: Answer) -> Answer {
+    world.quota.take().map_or(answer, Err)
+}
+
 fn answer(world: &World, id: u32, answer: Answer) {
     match answer {
         Ok((response, payload)) => world.outlet.reply(id, &response, payload),
@@ -135,7 +143,7 @@ fn answer(world: &World, id: u32, answer: Answer) {
     }
 }
 
-fn greet(world: &World, hello: Hello) -> Answer {
+fn greet(world: &Arc<World>, hello: Hello) -> Answer {
     if hello.version != VERSION {
         return Err(problem(
             ProblemKind::Version,
@@ -143,9 +151,11 @@ fn greet(world: &World, hello: Hello) -> Answer {
         ));
     }
     prepare(&hello).map_err(|error| failed_to("prepare the sandbox", &error))?;
+    let disk_bytes = hello.disk_bytes;
     if !world.greet(hello) {
         return Err(problem(ProblemKind::Malformed, "there was a hello before"));
     }
+    quota::watch(world, disk_bytes).map_err(|error| failed_to("watch the disk", &error))?;
     let welcome = Welcome { version: VERSION, bash: world.bash.is_some() };
     Ok((Response::Hello(welcome), Vec::new()))
 }
@@ -156,6 +166,7 @@ fn prepare(hello: &Hello) -> io::Result<()> {
     if here.st_uid != hello.uid {
         folder::give(&workspace, (hello.uid, hello.gid))?;
     }
+    folder::give(folder::find(SECRET_FOLDER.as_bytes())?, (SECRET_UID, SECRET_UID))?;
     std::fs::create_dir_all(format!("{SECRET_FOLDER}/bin"))?;
     std::fs::write(as_agent::record(), serde_json::to_vec(hello)?)?;
     std::os::unix::fs::symlink(SHIM_PATH, format!("{SECRET_FOLDER}/bin/as-agent"))

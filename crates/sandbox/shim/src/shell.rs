@@ -119,8 +119,16 @@ impl Bash {
                 "the image has no bash, so there are no shell sessions",
             ));
         };
-        let workspace = world.workspace();
-        let cwd = if workspace.is_dir() { workspace } else { PathBuf::from("/") };
+        match Self::start_in(world, bash, world.workspace()) {
+            // The agent can take the workspace away, or close it to itself, and must still be able to go on.
+            Err(error) if matches!(error.kind, ProblemKind::NoSuchFile | ProblemKind::Io) => {
+                Self::start_in(world, bash, PathBuf::from("/"))
+            }
+            other => other,
+        }
+    }
+
+    fn start_in(world: &World, bash: &str, cwd: PathBuf) -> Result<Self, Problem> {
         let (out, child_out) = output_pipe()?;
         let (marker, child_marker) = output_pipe()?;
         let (child_in, commands) =

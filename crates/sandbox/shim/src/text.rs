@@ -1,5 +1,6 @@
 //! The texts that a language model reads about files: shared by the shim and by the scripted fake.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
@@ -227,7 +228,7 @@ impl Matches {
             self.count += 1;
             let shown = String::from_utf8_lossy(&line[..line.len().min(MAX_MATCH)]);
             let more = if line.len() > MAX_MATCH { " ..." } else { "" };
-            let _ = writeln!(self.text, "{name}:{}: {shown}{more}", at + 1);
+            let _ = writeln!(self.text, "{}:{}: {shown}{more}", on_one_line(name), at + 1);
         }
         true
     }
@@ -280,11 +281,11 @@ pub enum LineKind {
 
 impl Line {
     fn show(&self) -> String {
-        let name = &self.name;
+        let name = on_one_line(&self.name);
         match &self.kind {
             LineKind::Folder => format!("{name}/"),
             LineKind::File(bytes) => format!("{name}  {}", size(*bytes)),
-            LineKind::Link(target) => format!("{name} -> {target}"),
+            LineKind::Link(target) => format!("{name} -> {}", on_one_line(target)),
             LineKind::Special => format!("{name}  (special)"),
         }
     }
@@ -293,7 +294,7 @@ impl Line {
 /// A folder and its folders; `inside` gives what is in one of them, or why it can't be looked into.
 pub fn listed(name: &str, mut lines: Vec<Line>, inside: impl Fn(&str) -> Result<Vec<Line>, String>) -> Told {
     lines.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut text = format!("{name}:\n");
+    let mut text = format!("{}:\n", on_one_line(name));
     if lines.is_empty() {
         text.push_str("(empty)\n");
     }
@@ -331,6 +332,22 @@ fn listed_inside(lines: &[Line], room: usize, text: &mut String) -> usize {
     lines.len().min(room)
 }
 
+/// A name in which nothing can begin a line of its own or steer a terminal.
+fn on_one_line(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::with_capacity(name.len() + 8);
+    for character in name.chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    Cow::Owned(text)
+}
+
 /// A size for people.
 pub fn size(bytes: u64) -> String {
     match bytes {
@@ -350,6 +367,13 @@ mod tests {
         assert!(nearest(content, "return 2").contains("Line 5"));
         assert!(nearest(content, "def g(x):").contains("4\tdef g():"));
         assert_eq!(nearest(content, "nothing like it"), "");
+    }
+
+    #[test]
+    fn a_name_can_not_pass_for_another_line() {
+        let line = |name: &str| Line { name: name.to_owned(), kind: LineKind::Special };
+        let told = listed("/w", vec![line("a\nfake"), line("\x1b[2J"), line("é")], |_| Ok(Vec::new()));
+        assert_eq!(told.text, "/w:\n\\u{1b}[2J  (special)\na\\nfake  (special)\né  (special)\n");
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Tree {
         let mut changed = BTreeMap::new();
         let (mut found, mut buffer) = (0, Vec::new());
         folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
+            item.is_in_reach()?;
             if found >= MAX_ENTRIES {
                 return Err(problem(
                     ProblemKind::Limit,

@@ -10,6 +10,7 @@ use crate::children::Children;
 use crate::identity::User;
 use crate::outlet::Outlet;
 use crate::pool::Pool;
+use crate::quota::Quota;
 use crate::service::Services;
 use crate::shell::Sessions;
 use crate::stream::Streams;
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) children: Children,
     pub(crate) outlet: Outlet,
     pub(crate) pool: Pool,
+    pub(crate) quota: Quota,
     pub(crate) sessions: Sessions,
     pub(crate) services: Services,
     pub(crate) streams: Streams,
@@ -44,6 +46,7 @@ impl World {
             children: Children::default(),
             outlet,
             pool,
+            quota: Quota::default(),
             sessions: Sessions::default(),
             services: Services::default(),
             streams: Streams::default(),
@@ -77,7 +80,8 @@ impl World {
             Identity::Root => User::Root,
             Identity::Agent => {
                 let (uid, gid) = self.agent();
-                User::Plain { uid, gid }
+                let file_bytes = self.hello.get().map_or(0, |hello| hello.disk_bytes);
+                User::Plain { uid, gid, file_bytes }
             }
         }
     }

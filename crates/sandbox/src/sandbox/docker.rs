@@ -14,10 +14,9 @@ use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
 use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
-use trajforge_shim::protocol::{
-    HOST_FOLDER, Hello, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, VERSION,
-};
+use trajforge_shim::protocol::{HOST_FOLDER, Hello, Request, Response, SECRET_FOLDER, SHIM_PATH, VERSION};
 
 use self::container::Container;
 use self::removal::Removals;
@@ -32,6 +31,8 @@ use crate::tunnel::{self, Sockets};
 
 /// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
 const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
+/// The shim gives it to its owner: not every engine can mount it as somebody else's.
+const SECRET_MOUNT: &str = "rw,nosuid,nodev,exec,mode=0700,size=64m";
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 
@@ -53,6 +54,7 @@ pub(crate) struct Maker {
     /// Where sandboxes have their folders of sockets.
     pub(crate) tunnels: PathBuf,
     cpus: f64,
+    ulimits: Vec<ResourcesUlimits>,
     warm: Warm,
     removals: Arc<Removals>,
 }
@@ -84,6 +86,10 @@ impl Docker {
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
+        let mut ulimits = vec![ulimit("nofile", 4096)];
+        if engine.is_podman().await? {
+            ulimits.push(ulimit("nproc", most_processes()));
+        }
         let maker = Maker {
             removals: Arc::new(Removals::new(engine.clone())),
             engine,
@@ -91,6 +97,7 @@ impl Docker {
             owner: Owner::this().label(),
             tunnels: tunnels(cache)?,
             cpus: cpus.map_or(f64::MAX, f64::from),
+            ulimits,
             warm: Warm::new(depth),
         };
         Ok(Self { maker: Arc::new(maker) })
@@ -241,7 +248,6 @@ impl Maker {
             format!("{}:{SHIM_PATH}:ro", self.shim),
             format!("{}:{HOST_FOLDER}:ro", sockets.folder().display()),
         ];
-        let tmpfs = format!("rw,nosuid,nodev,exec,mode=0700,uid={SECRET_UID},gid={SECRET_UID},size=64m");
         HostConfig {
             auto_remove: Some(true),
             network_mode: Some(
@@ -258,13 +264,9 @@ impl Maker {
             memory_swap: Some(memory),
             nano_cpus: Some(nano_cpus(shape.cpus.min(self.cpus))),
             pids_limit: Some(i64::from(shape.pids.saturating_add(SHIM_PIDS))),
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("nofile".to_owned()),
-                soft: Some(4096),
-                hard: Some(4096),
-            }]),
+            ulimits: Some(self.ulimits.clone()),
             binds: Some(binds),
-            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), tmpfs)])),
+            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), SECRET_MOUNT.to_owned())])),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
@@ -286,6 +288,18 @@ fn tunnels(cache: &Path) -> Result<PathBuf> {
     })
 }
 
+/// Podman's own default is more than a machine that is itself confined may allow; above the kernel's it never goes.
+fn most_processes() -> i64 {
+    let allowed = getrlimit(Resource::Nproc).maximum.and_then(|most| i64::try_from(most).ok());
+    let possible = std::fs::read_to_string("/proc/sys/kernel/pid_max");
+    let possible = possible.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(32_768);
+    allowed.map_or(possible, |allowed| possible.min(allowed))
+}
+
+fn ulimit(name: &str, most: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64
@@ -300,6 +314,7 @@ fn hello(spec: &SandboxSpec) -> Hello {
         user: spec.user.name().to_owned(),
         home: spec.user.home().to_owned(),
         workspace: spec.workspace.clone(),
+        disk_bytes: spec.limits.disk_mb << 20,
         variables: spec.variables.clone(),
     }
 }
