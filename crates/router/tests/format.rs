@@ -1,7 +1,5 @@
 //! Records of earlier versions can be read: the files in `testdata/format` are never edited.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
-
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
