@@ -1,5 +1,7 @@
 //! The official Python packages `openai` and `anthropic` against the gateway, in front of endpoints of every dialect.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
