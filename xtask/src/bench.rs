@@ -4,7 +4,7 @@ mod action;
 mod bed;
 mod figures;
 mod gateway;
-mod results;
+pub(crate) mod results;
 mod rollouts;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What a maintainer runs: house rules, golden digests, benchmarks.
 
 mod bench;
+mod experiment;
 mod golden;
 mod say;
 mod tidy;
@@ -21,6 +22,9 @@ enum Task {
     /// Measures rollouts and actions against the bare container engine
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Compares designs over simulated models, with intervals
+    #[command(subcommand)]
+    Experiment(experiment::Experiment),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -29,6 +33,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Tidy(arguments) => tidy::tidy(&root, &arguments),
         Task::Golden(arguments) => golden::golden(&root, &arguments),
         Task::Bench(bench) => bench::bench(&root, &bench),
+        Task::Experiment(experiment) => experiment::experiment(&root, &experiment),
     }
 }
 

@@ -1,5 +1,7 @@
-//! Simulated models: programs that answer like a model over real HTTP. They know nothing; what they yield is labelled
-//! `simulated` in every record, and stays out of datasets unless somebody asks for it.
+//! Simulated models: programs that answer like a model over real HTTP.
+//!
+//! They know nothing; what they yield is labelled `simulated` in every record, and stays out of datasets unless somebody
+//! asks for it.
 //!
 //! The one here plays a task's oracle. It is given the tasks with their solutions and traps, and learns which one a
 //! conversation is about from the instruction in it. It goes right with a given competence, makes the mistakes that
@@ -51,7 +53,7 @@ impl Simulated {
         let player = Player { skill, seed, tasks, begun: Mutex::default() };
         let latency = Duration::from_millis(player.skill.latency_ms);
         let server = Scripted::forgetful(move |request, _| {
-            let reply = ScriptedReply::Message(player.reply(request));
+            let reply = ScriptedReply::Response(completion(request, &player.reply(request)));
             if latency.is_zero() { reply } else { ScriptedReply::After(latency, Box::new(reply)) }
         })
         .await?;
@@ -112,6 +114,29 @@ impl Player {
         let id = first["tool_calls"][0]["id"].as_str().unwrap_or_default();
         id.split('-').nth(1).and_then(|attempt| attempt.parse().ok()).unwrap_or(*count)
     }
+}
+
+/// A completion around a message. A token is four characters; what the request before it held counts as cached, as it
+/// would with a provider that caches prefixes.
+fn completion(request: &Value, message: &Value) -> Value {
+    let characters = |value: &Value| value.to_string().len();
+    let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let tools = characters(&request["tools"]);
+    let last = messages.iter().rposition(|message| message["role"] == "assistant");
+    let before = last.map_or(0, |last| tools + messages[..last].iter().map(characters).sum::<usize>());
+    let whole = tools + messages.iter().map(characters).sum::<usize>();
+    let reason = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
+    json!({
+        "id": message["tool_calls"][0]["id"].as_str().unwrap_or("simulated"),
+        "object": "chat.completion",
+        "model": request["model"],
+        "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
+        "usage": {
+            "prompt_tokens": whole.div_ceil(4),
+            "completion_tokens": characters(message).div_ceil(4),
+            "prompt_tokens_details": { "cached_tokens": before / 4 },
+        },
+    })
 }
 
 fn says(text: &str) -> Value {

@@ -17,6 +17,19 @@ fn step(action: Action) -> OracleStep {
     OracleStep { reasoning: "So.".to_owned(), action }
 }
 
+fn environment() -> Environment {
+    Environment {
+        image: "base".to_owned(),
+        user: "agent".to_owned(),
+        workspace: "/workspace".to_owned(),
+        setup: Vec::new(),
+        services: Vec::new(),
+        carry: Vec::new(),
+        variables: BTreeMap::new(),
+        limits: Limits::default(),
+    }
+}
+
 fn task(number: u64, difficulty: Difficulty) -> Task {
     let write = |content: &str| Action::Write { path: "a.txt".to_owned(), content: content.to_owned() };
     let edit = Action::Edit {
@@ -40,16 +53,7 @@ fn task(number: u64, difficulty: Difficulty) -> Task {
         skills: Vec::new(),
         expected_steps: 5,
         parameters: BTreeMap::new(),
-        environment: Environment {
-            image: "base".to_owned(),
-            user: "agent".to_owned(),
-            workspace: "/workspace".to_owned(),
-            setup: Vec::new(),
-            services: Vec::new(),
-            carry: Vec::new(),
-            variables: BTreeMap::new(),
-            limits: Limits::default(),
-        },
+        environment: environment(),
         files: Vec::new(),
         setup_files: Vec::new(),
         verification: Verification { files: Vec::new(), checks: Vec::new() },

@@ -8,7 +8,7 @@ const HEAD: &str = "# Results\n\nWritten by `cargo xtask bench NAME --record`: e
                     of one section may be\ncompared with each other.\n";
 
 /// Puts a section in the place of the one of that name, or at the end.
-pub(super) fn record(root: &Path, name: &str, body: &str) -> anyhow::Result<()> {
+pub(crate) fn record(root: &Path, name: &str, body: &str) -> anyhow::Result<()> {
     let file = root.join("bench/RESULTS.md");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|_| HEAD.to_owned());
     std::fs::write(&file, replaced(&text, name, body)).context("write bench/RESULTS.md")
