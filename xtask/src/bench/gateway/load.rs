@@ -84,13 +84,12 @@ impl Connection {
 
     /// Sends a request and reads its whole reply.
     async fn ask(&mut self, target: &Target, kind: Kind) -> anyhow::Result<()> {
-        let length = match self.begin(target, kind).await {
-            Ok(length) => length,
+        let length = if let Ok(length) = self.begin(target, kind).await {
+            length
+        } else {
             // A server may close a kept connection between two replies.
-            Err(_) => {
-                *self = Self::open(target).await?;
-                self.begin(target, kind).await?
-            }
+            *self = Self::open(target).await?;
+            self.begin(target, kind).await?
         };
         let mut rest = Vec::new();
         if let Some(length) = length {
