@@ -18,7 +18,7 @@ pub use run::{RunOrder, RunReport, run};
 pub use tasks::{Selection, make_task, parse_seeds};
 pub use world::{Events, Home, ImageSource, World};
 
-pub use trajforge_router::{Catalog, Endpoint, Secret, read_route};
+pub use trajforge_router::{Catalog, Endpoint, Secret, check_route, read_route};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};
 pub use trajforge_sandbox::{ImageStatus, Images};
 pub use trajforge_scheduler::{Counts, Row, RowState};

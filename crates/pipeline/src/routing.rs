@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use trajforge_router::policy::{Measured, Need, Tried};
 use trajforge_router::{Catalog, Router};
 use trajforge_scheduler::{Completion, Row};
-use trajforge_schema::{Choice, Outcome, RolloutSpec, RunPlan, Task, TaskId};
+use trajforge_schema::{Choice, Ending, Limit, Outcome, RolloutSpec, RunPlan, Task, TaskId};
 
 use crate::error::Error;
 
@@ -83,7 +83,9 @@ impl Routing {
             cost: done.cost.unwrap_or_default(),
         };
         let mut state = self.state();
-        if let Some(difficulty) = done.difficulty {
+        // Whoever was cut off for want of money has not shown what it can do.
+        let was_cut = done.ending == Ending::LimitReached { limit: Limit::Cost };
+        if let Some(difficulty) = done.difficulty.filter(|_| !was_cut) {
             let category = spec.template.category();
             state.router.learn(&Measured { category, difficulty, tried: &tried });
         }

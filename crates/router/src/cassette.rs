@@ -23,6 +23,9 @@ const VOLATILE: [&str; 5] = ["user", "metadata", "prompt_cache_key", "safety_ide
 /// Headers of an answer that matter to whoever reads it.
 const HEADERS: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "location"];
 
+/// The version of a line's format.
+const WIRE_VERSION: u32 = 1;
+
 /// A file of exchanges, open to be added to or to be played.
 #[derive(Debug)]
 pub struct Cassette {
@@ -46,6 +49,8 @@ struct Tape {
 /// One exchange on file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
+    /// The version of the line's format.
+    wire_version: u32,
     /// The digest of what was asked.
     key: Digest,
     /// The end of the path, after the base URL.
@@ -81,6 +86,10 @@ impl Cassette {
         for (index, line) in whole.lines().enumerate() {
             let recorded: Recorded = serde_json::from_str(line)
                 .map_err(|error| wrong(path, format!("line {}: {error}", index + 1)))?;
+            if recorded.wire_version > WIRE_VERSION {
+                let version = recorded.wire_version;
+                return Err(wrong(path, format!("line {} is of the later format {version}", index + 1)));
+            }
             let recorded = Arc::new(recorded);
             tape.left.entry(recorded.key.clone()).or_default().push_back(Arc::clone(&recorded));
             tape.all.push(recorded);
@@ -125,6 +134,7 @@ impl Recorded {
         let request = canonical(body);
         let text = |name: &str| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.to_owned()));
         Self {
+            wire_version: WIRE_VERSION,
             key: key(path, &request),
             path: path.to_owned(),
             request,

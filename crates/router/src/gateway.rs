@@ -37,7 +37,7 @@ use crate::pressure::Pressures;
 use crate::secret::Secret;
 use crate::wire::Wire;
 
-pub use exchange::{CaptureFile, Exchange, ExchangeEnd, View};
+pub use exchange::{CaptureFile, EXCHANGE_VERSION, Exchange, ExchangeEnd, View};
 pub use side::{SideCalls, SideRule};
 
 /// Whoever takes the records.

@@ -27,7 +27,7 @@ pub use lost::{Charge, Lost};
 pub use model::endpoint::Endpoint;
 pub use model::metered::{Meter, Metered, Terms};
 pub use model::{ChatRequest, Model, Reply};
-pub use policy::{Policy, Router, read_route};
+pub use policy::{Policy, Router, check_route, read_route};
 pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};
 pub use secret::Secret;
 pub use simulated::Simulated;

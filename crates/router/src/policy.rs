@@ -99,7 +99,7 @@ pub struct Router {
 impl Router {
     /// The router of a route, over the entries of a catalogue; draws come from streams of this seed.
     pub fn new(route: Route, catalog: &Catalog, seed: u64) -> Result<Self, Error> {
-        check(&route)?;
+        check_route(&route)?;
         let mut costs = BTreeMap::new();
         for name in route.models.names().into_iter().chain(route.failover.iter().map(String::as_str)) {
             costs.insert(name.to_owned(), expected_cost(catalog.entry(name)?));
@@ -159,11 +159,12 @@ impl Router {
 /// The route that a `router.yaml` describes.
 pub fn read_route(file: &Path) -> Result<Route, Error> {
     let route: Route = catalog::read_yaml(file)?;
-    check(&route)?;
+    check_route(&route)?;
     Ok(route)
 }
 
-fn check(route: &Route) -> Result<(), Error> {
+/// What is wrong with a route, whatever the models that it names.
+pub fn check_route(route: &Route) -> Result<(), Error> {
     let wrong = |message: &str| Error::Route { name: route.name.clone(), message: message.to_owned() };
     route.check().map_err(wrong)
 }

@@ -13,6 +13,7 @@ use trajforge_schema::{Content, Dialect, ModelEntry};
 
 use crate::cassette::{Cassette, Recorded};
 use crate::error::Error;
+use crate::pressure::retry_after;
 use crate::secret::Secret;
 use gzip::Gunzip;
 
@@ -180,9 +181,9 @@ impl Answer {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let precise = self.headers.get("retry-after-ms").and_then(|value| value.to_str().ok());
         let milliseconds = precise.and_then(|text| text.trim().parse::<f64>().ok());
-        let seconds = self.header(&header::RETRY_AFTER).and_then(|text| text.trim().parse::<f64>().ok());
-        let wait = milliseconds.map(|number| number / 1000.0).or(seconds)?;
-        Duration::try_from_secs_f64(wait).ok()
+        let precise = milliseconds.and_then(|number| Duration::try_from_secs_f64(number / 1000.0).ok());
+        let said = || retry_after(self.header(&header::RETRY_AFTER)?, self.header(&header::DATE));
+        precise.or_else(said)
     }
 
     /// The next piece of the body, decompressed; nothing at its end.

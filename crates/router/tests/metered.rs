@@ -188,6 +188,21 @@ async fn retry_after_is_honoured_and_the_clock_stands_still_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_retry_after_that_is_a_date_is_read_by_the_providers_own_clock() {
+    let head = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                retry-after: Sun, 06 Nov 1994 08:49:38 GMT\r\n\r\n";
+    let server = Scripted::start(move |_, count| match count {
+        0 => ScriptedReply::Parts(vec![ScriptedPart::Bytes(head.as_bytes().to_vec())]),
+        _ => hello(),
+    })
+    .await
+    .unwrap();
+    let reply = model(entry(&server), &terms(Caps::default()), 1).complete(&request()).await.unwrap();
+    assert_eq!(reply.requests, 2);
+    assert!(reply.parked_seconds >= 1.0, "asked again after {} s", reply.parked_seconds);
+}
+
+#[tokio::test]
 async fn a_request_that_could_break_a_cap_never_leaves() {
     let server = Scripted::start(|_, _| hello()).await.unwrap();
     let entry = entry(&server);

@@ -78,6 +78,7 @@ struct Side {
 
 /// Measures both, in turn, in front of one scripted endpoint in this process.
 pub(super) async fn measure(root: &Path, arguments: &Arguments) -> anyhow::Result<Figures> {
+    let place = Place::without_engine(root)?;
     let endpoint = Scripted::start(|_, _| ScriptedReply::Message(reply())).await?;
     let gateway = server::gateway(root, &endpoint.base_url(), arguments.common.debug_build).await?;
     let litellm = server::litellm(root, &endpoint.base_url()).await?;
@@ -96,7 +97,7 @@ pub(super) async fn measure(root: &Path, arguments: &Arguments) -> anyhow::Resul
     );
     Ok(Figures {
         command,
-        place: Place::without_engine(root)?,
+        place,
         litellm: server::litellm_version(root)?,
         requests: arguments.rounds as usize * BATCH,
         connections: arguments.connections,

@@ -9,7 +9,7 @@ use trajforge_router::budget::Listener;
 use trajforge_router::policy::{Measured, Need, Tried};
 use trajforge_router::simulated::Play;
 use trajforge_router::{
-    Account, Budget, Catalog, ChatRequest, Endpoint, Metered, Model as _, Router, Simulated, Terms,
+    Account, Budget, Catalog, ChatRequest, Endpoint, Metered, Model as _, Router, Simulated, Stream, Terms,
 };
 use trajforge_schema::{Action, Caps, Clock, MicroDollars, RolloutSpec, Route, Task, Timestamp};
 
@@ -75,7 +75,9 @@ async fn started(
 ) -> anyhow::Result<(Simulated, Arc<Endpoint>)> {
     let entry = catalog.entry(name)?.clone();
     let skill = entry.simulated.clone().with_context(|| format!("{name} is no simulated model"))?;
-    let model = Simulated::start(entry, skill, tasks.iter().cloned(), seed).await?;
+    // What one model gets right by chance says nothing of another.
+    let own = Stream::new(seed, name).bits();
+    let model = Simulated::start(entry, skill, tasks.iter().cloned(), own).await?;
     let endpoint = Arc::new(Endpoint::new(model.entry().clone(), None)?);
     Ok((model, endpoint))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::router::{Arm, DOLLARS, Report, WANTED};
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
 /// Where the axes stand: left, right, top, bottom.
 const FRAME: (f64, f64, f64, f64) = (70.0, 620.0, 30.0, 420.0);

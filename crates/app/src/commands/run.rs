@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use trajforge_pipeline::run::{PlanOrder, dry_run};
 use trajforge_pipeline::{
-    Error, RunOrder, RunReport, Selection, World, parse_seeds, read_route, run as run_all,
+    Error, RunOrder, RunReport, Selection, World, check_route, parse_seeds, read_route, run as run_all,
 };
 use trajforge_schema::{ModelEntry, Models, PolicyName, Route, RunName};
 
@@ -85,7 +85,9 @@ fn route(order: &Run) -> anyhow::Result<Option<Route>> {
         (None, None) => return Ok(None),
     };
     let attempts = order.attempts.or(route.attempts);
-    Ok(Some(Route { attempts, ..route }))
+    let route = Route { attempts, ..route };
+    check_route(&route).map_err(Error::from)?;
+    Ok(Some(route))
 }
 
 /// `a,b`, or `a=3,b=1` where weights mean something.

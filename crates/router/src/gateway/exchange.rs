@@ -12,9 +12,14 @@ use trajforge_schema::{Content, Dialect, Failure, MicroDollars, Timestamp, Usage
 use super::Capture;
 use crate::error::Error;
 
+/// The version of the records' format.
+pub const EXCHANGE_VERSION: u32 = 1;
+
 /// One request of a client, and what became of it. Keys are masked everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
+    /// The version of the record's format.
+    pub wire_version: u32,
     /// The session's name.
     pub session: String,
     /// Its number within the session, from 1, in the order in which requests came.

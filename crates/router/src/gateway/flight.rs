@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use trajforge_schema::{Content, Dialect, Failure, FailureCode, ModelEntry, Tokens, Usage};
 
-use super::exchange::{Exchange, ExchangeEnd, View};
+use super::exchange::{EXCHANGE_VERSION, Exchange, ExchangeEnd, View};
 use super::session::State;
 use crate::budget::{Bound, Budget, Reservation, bill};
 use crate::dialect::{accumulate, protocol};
@@ -56,6 +56,7 @@ impl Flight {
     /// A request has come.
     pub(super) fn begin(state: Arc<State>, budget: &Budget, arrival: Arrival) -> Self {
         let exchange = Exchange {
+            wire_version: EXCHANGE_VERSION,
             session: state.spec.name.clone(),
             number: state.arrive(),
             started: budget.now(),

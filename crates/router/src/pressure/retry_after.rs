@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use trajforge_schema::Timestamp;
 
-/// How long to wait, by a header's value; a date that is past is no wait. Fractions of seconds, which some providers
-/// send, are taken.
-pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+/// How long to wait, by a header's value and that of the Date header beside it: a date is meant by the provider's own
+/// clock, so nobody else's is asked. A date that is past is no wait. Fractions of seconds, which some providers send,
+/// are taken.
+pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let date = http_date(value)?;
-    Some(Duration::from_millis(date.0.saturating_sub(now.0)))
+    let (until, now) = (http_date(value)?, http_date(date?.trim())?);
+    Some(Duration::from_millis(until.0.saturating_sub(now.0)))
 }
 
 /// A moment as HTTP writes it (RFC 9110, section 5.6.7), in the one form that senders may use:
@@ -50,17 +51,19 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
 
-    /// Sun, 06 Nov 1994 08:49:37 GMT, the standard's own example.
-    const EXAMPLE: Timestamp = Timestamp(784_111_777_000);
+    /// The standard's own example.
+    const EXAMPLE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     #[test]
     fn seconds_and_dates_are_read_and_nonsense_is_not() {
-        let wait = |value: &str| retry_after(value, EXAMPLE).map(|wait| wait.as_millis());
+        assert_eq!(http_date(EXAMPLE), Some(Timestamp(784_111_777_000)));
+        let wait = |value: &str| retry_after(value, Some(EXAMPLE)).map(|wait| wait.as_millis());
         assert_eq!(wait("120"), Some(120_000));
         assert_eq!(wait(" 0.5 "), Some(500));
         assert_eq!(wait("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30_000));
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(wait("Thu, 29 Feb 1996 00:00:00 GMT"), Some(41_440_223_000));
+        assert_eq!(retry_after(EXAMPLE, None), None);
         for nonsense in
             ["", "soon", "-1", "NaN", "inf", "1e400", "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 06 Nov 1994"]
         {

@@ -84,8 +84,13 @@ impl Connection {
 
     /// Sends a request and reads its whole reply.
     async fn ask(&mut self, target: &Target, kind: Kind) -> anyhow::Result<()> {
-        self.send(target, kind).await?;
-        let length = self.head().await?;
+        let length = if let Ok(length) = self.begin(target, kind).await {
+            length
+        } else {
+            // A server may close a kept connection between two replies.
+            *self = Self::open(target).await?;
+            self.begin(target, kind).await?
+        };
         let mut rest = Vec::new();
         if let Some(length) = length {
             rest.resize(length, 0);
@@ -102,6 +107,11 @@ impl Connection {
                 return Ok(());
             }
         }
+    }
+
+    async fn begin(&mut self, target: &Target, kind: Kind) -> anyhow::Result<Option<usize>> {
+        self.send(target, kind).await?;
+        self.head().await
     }
 
     /// Reads a reply's head; gives the length of the body where it is known.
