@@ -20,6 +20,7 @@ use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;
 
 use crate::error::Error;
+use crate::keeper::Keeper;
 use crate::models::Models;
 use crate::routing::Routing;
 use crate::tasks::Selection;
@@ -89,6 +90,7 @@ pub(crate) struct Running<'a> {
     _simulated: Vec<Simulated>,
     pub(crate) terms: Terms,
     pub(crate) routing: Option<Routing>,
+    pub(crate) keeper: Keeper,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_tries: u32,
     pub(crate) cancel: CancellationToken,
@@ -120,13 +122,13 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     queue.reopen(&failed(&*queue).await?).await?;
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
-
     let mut running = Running {
         terms,
         routing,
         images,
         models: endpoints,
         _simulated: simulated,
+        keeper: Keeper::default(),
         retry: RetryPolicy::default(),
         max_tries: order.max_tries,
         cancel: cancel.child_token(),
@@ -155,7 +157,11 @@ async fn work(running: &Running<'_>, workers: usize) -> Result<(), Error> {
     let counts = running.queue.counts(running.world.clock.now()).await?;
     running.world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
     let workers = (1..=workers.max(1)).map(|number| Worker::new(running, number));
-    join_all(workers.map(Worker::work)).await.into_iter().collect()
+    let working = join_all(workers.map(Worker::work));
+    tokio::select! {
+        ended = working => ended.into_iter().collect(),
+        () = running.keeper.keep(&*running.world.sandboxes, &running.world.events) => Ok(()),
+    }
 }
 
 async fn report(running: &Running<'_>) -> Result<RunReport, Error> {

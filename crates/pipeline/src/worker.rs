@@ -53,6 +53,10 @@ impl<'a> Worker<'a> {
         let queue = &self.running.queue;
         // Past a cap of the run nothing that is begun could get anywhere.
         while !self.running.cancel.is_cancelled() && self.running.terms.budget.exhausted().is_none() {
+            if !self.running.keeper.admits() {
+                tokio::time::sleep(IDLE).await;
+                continue;
+            }
             let now = self.running.world.clock.now();
             if let Some(lease) = queue.lease(&self.name, now, LEASE_TIME).await? {
                 if let Err(error) = self.settle(&lease).await {

@@ -56,6 +56,9 @@ pub struct World {
     pub events: Events,
 }
 
+/// Sandboxes of one shape that are prepared ahead of need: while a rollout acts, the one that it is verified in is made.
+const AHEAD: usize = 2;
+
 impl Home {
     /// The recipes of images, and the engine that builds them.
     pub async fn open_images(&self) -> Result<Images, Error> {
@@ -72,7 +75,7 @@ impl World {
         events: Events,
     ) -> Result<Self, Error> {
         let catalog = Catalog::read(&home.models)?;
-        let docker = Docker::connect(home.engine.as_deref(), &home.cache).await?;
+        let docker = Docker::connect_warm(home.engine.as_deref(), &home.cache, AHEAD).await?;
         docker.reap(&mut |event| events(event)).await?;
         let images = ImageSource::Engine;
         Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events })

@@ -126,14 +126,8 @@ fn storage(info: &SystemInfo) -> Finding {
 }
 
 fn disk(info: &SystemInfo, cache: &Path) -> Finding {
-    let root = info.docker_root_dir.clone().unwrap_or_default();
-    let places = [Path::new(&root), cache];
-    let free = places
-        .iter()
-        .filter_map(|place| rustix::fs::statvfs(*place).ok())
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-        .min();
-    let Some(free) = free else {
+    let Some(free) = crate::disk::free(info, cache) else {
+        let root = info.docker_root_dir.clone().unwrap_or_default();
         return finding("disk", Grade::Warn, format!("could not look at {root}"), None);
     };
     let detail = format!("{:.1} GiB free", free as f64 / GIB as f64);

@@ -3,6 +3,7 @@
 mod archive;
 pub mod conformance;
 mod connection;
+mod disk;
 pub mod doctor;
 mod engine;
 mod error;
@@ -27,7 +28,7 @@ pub use owner::{OWNER_LABEL, ROLLOUT_LABEL, RUN_LABEL};
 pub use reaper::Leftover;
 pub use sandbox::docker::Docker;
 pub use sandbox::scripted::{Reply, Scripted};
-pub use sandbox::{Sandbox, SandboxExt, Sandboxes};
+pub use sandbox::{Room, Sandbox, SandboxExt, Sandboxes};
 pub use spec::{Network, SandboxSpec, UnknownUser, User};
 pub use trajforge_shim::protocol;
 pub use trajforge_shim::protocol::{

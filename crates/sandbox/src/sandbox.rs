@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::from_slice;
-use trajforge_schema::{Delta, Manifest};
+use trajforge_schema::{Delta, Event, Manifest};
 use trajforge_shim::protocol::{
     self, Identity, Kill, Owner, Pack, Packed, ProblemKind, Request, Response, Started, Stopped, Tree,
     Unpack, Unpacked, Usage,
@@ -28,6 +28,18 @@ pub trait Sandboxes: Send + Sync {
 
     /// Waits until everything that was stopped or dropped is really gone.
     async fn drain(&self);
+
+    /// Removes what dead workers left, tells of each, and says how much room there is. A double has nothing to tend.
+    async fn tend(&self, _tell: &mut (dyn FnMut(Event) + Send)) -> Result<Room> {
+        Ok(Room::default())
+    }
+}
+
+/// What is left of what sandboxes need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of the fullest disk that the engine or the cache is on, where they can be looked at from here.
+    pub disk_bytes: Option<u64>,
 }
 
 /// One isolated environment. Every method may be called from several tasks at once.

@@ -1,6 +1,7 @@
 //! Sandboxes that are Docker containers.
 
 mod container;
+mod limits;
 mod removal;
 mod warm;
 
@@ -14,18 +15,19 @@ use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
 use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt;
-use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
+use trajforge_schema::Event;
 use trajforge_shim::protocol::{HOST_FOLDER, Hello, Request, Response, SECRET_FOLDER, SHIM_PATH, VERSION};
 
 use self::container::Container;
 use self::removal::Removals;
 use self::warm::{Shape, Warm};
 use crate::connection::{Arrival, Connection};
+use crate::disk;
 use crate::engine::{Engine, status};
 use crate::error::{Error, Result};
 use crate::owner::{OWNER_LABEL, Owner, ROLLOUT_LABEL, RUN_LABEL};
-use crate::sandbox::{Sandbox, Sandboxes, unexpected};
+use crate::sandbox::{Room, Sandbox, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 use crate::tunnel::{self, Sockets};
 
@@ -86,10 +88,7 @@ impl Docker {
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
-        let mut ulimits = vec![ulimit("nofile", 4096)];
-        if engine.is_podman().await? {
-            ulimits.push(ulimit("nproc", most_processes()));
-        }
+        let ulimits = limits::of(&engine).await?;
         let maker = Maker {
             removals: Arc::new(Removals::new(engine.clone())),
             engine,
@@ -288,16 +287,6 @@ fn tunnels(cache: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Podman's own default is more than a machine that is itself confined may allow; above the kernel's it never goes.
-fn most_processes() -> i64 {
-    let allowed = getrlimit(Resource::Nproc).maximum.and_then(|most| i64::try_from(most).ok());
-    let possible = std::fs::read_to_string("/proc/sys/kernel/pid_max");
-    let possible = possible.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(32_768);
-    allowed.map_or(possible, |allowed| possible.min(allowed))
-}
-
-fn ulimit(name: &str, most: i64) -> ResourcesUlimits {
-    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
@@ -338,6 +327,13 @@ impl Sandboxes for Docker {
             }
             Err(_) => Err(Error::Lost { sandbox: rollout, reason: "it was never made".to_owned() }),
         }
+    }
+
+    async fn tend(&self, tell: &mut (dyn FnMut(Event) + Send)) -> Result<Room> {
+        self.reap(tell).await?;
+        let info = self.maker.engine.client.info().await;
+        let info = info.map_err(|error| self.maker.engine.error("describe itself", error))?;
+        Ok(Room { disk_bytes: disk::free(&info, &self.maker.tunnels) })
     }
 
     async fn drain(&self) {
