@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes this machine ready: a running Docker engine, and mmdebstrap for when no registry is in reach.
-# With --tests it also installs Podman, where it may.
+# With --tests it also installs what only tests need, where it may.
 # Does nothing where everything is there; says what to run where it may not do it itself.
 set -euo pipefail
 
@@ -41,10 +41,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-# With Podman here, the tests run the sandbox on it too; nothing else needs it.
-if [ "${1:-}" = --tests ] && ! command -v podman >/dev/null && command -v apt-get >/dev/null; then
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends podman >&2 ||
-    say "podman could not be installed; its tests will be skipped"
+# With these here, the tests run the sandbox on Podman too, and in an image that has no bash; nothing else needs them.
+if [ "${1:-}" = --tests ] && command -v apt-get >/dev/null; then
+  for package in podman busybox-static; do
+    dpkg -s "$package" >/dev/null 2>&1 && continue
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package" >&2 ||
+      say "$package could not be installed; its tests will be skipped"
+  done
 fi
 
 if ! engine_answers; then

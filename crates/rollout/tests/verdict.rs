@@ -1,0 +1,112 @@
+//! Verification in real containers, of what a hostile agent leaves behind: there is a verdict, and it is the right one.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::path::Path;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use trajforge_rollout::scaffold::Oracle;
+use trajforge_rollout::{Attempt, Error, Finished, Recorder, Rollout};
+use trajforge_sandbox::{Docker, Images, Sandboxes};
+use trajforge_schema::{Clock, Event, Outcome, Record, RolloutSpec, Task, Timestamp};
+
+struct Standing;
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+}
+
+struct Kept(Vec<Record>);
+
+impl Recorder for Kept {
+    fn record(&mut self, record: &Record) -> Result<(), Error> {
+        self.0.push(record.clone());
+        Ok(())
+    }
+}
+
+/// A task whose goal is a file and whose first check runs what the agent has written.
+fn task(hostile: &str) -> Task {
+    let check = |name: &str, kind: &str, run: &str| json!({"name": name, "kind": kind, "weight": 1.0, "run": run, "timeout_seconds": 4});
+    let step = |command: &str| json!({"reasoning": "", "action": {"type": "bash", "command": command}});
+    let limits = json!({"memory_mb": 256, "pids": 64, "disk_mb": 64, "action_seconds": 20});
+    serde_json::from_value(json!({
+        "id": "verdict-1", "digest": "0".repeat(64), "template": "testing/verdict", "version": 1, "seed": 1, "cluster": "verdict-1",
+        "instruction": "write program and done", "category": "testing", "difficulty": "easy", "languages": [], "skills": [],
+        "expected_steps": 1, "parameters": {}, "files": [], "setup_files": [], "milestones": [], "traps": [],
+        "environment": {"image": "base", "user": "agent", "workspace": "/workspace", "setup": [], "services": [], "carry": ["/home/agent"],
+                        "variables": {}, "limits": limits},
+        "verification": {
+            "files": [{"path": "expected", "mode": 420, "content": "done\n"}],
+            "checks": [
+                check("program", "goal", "as-agent sh -c 'cd /workspace; ./program'"),
+                check("done", "goal", "cat \"$WORKSPACE/done\" | cmp -s - expected"),
+            ],
+        },
+        "solution": [step(hostile), step("printf '%s\\n' done > done; chmod +x program; true")],
+    }))
+    .unwrap()
+}
+
+/// Which checks passed, and what the rollout came to.
+async fn verdict(hostile: &str) -> (Vec<bool>, Outcome) {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images");
+    let images = Images::open(None, &recipes, &cache).await.unwrap();
+    let mut tell = |event: Event| drop(event);
+    let tags = images.ensure(&["base"], &mut tell).await.unwrap();
+    let docker = Docker::connect(None, &cache).await.unwrap();
+    let task = task(hostile);
+    let rollout = RolloutSpec {
+        id: RolloutSpec::id_for(&task.id, "oracle", None, std::process::id()),
+        template: task.template.clone(),
+        version: 1,
+        seed: task.seed,
+        task: task.id.clone(),
+        model: None,
+        scaffold: "oracle".to_owned(),
+        attempt: 1,
+    };
+    let run = "rollout-tests".parse().unwrap();
+    let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"] };
+    let world = Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new() };
+    let mut kept = Kept(Vec::new());
+    let Finished { summary, .. } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();
+    docker.drain().await;
+    assert!(matches!(kept.0.last(), Some(Record::Summary(_))), "{:?}", kept.0);
+    (summary.checks.iter().map(|check| check.passed).collect(), summary.outcome)
+}
+
+#[tokio::test]
+async fn an_honest_program_earns_everything() {
+    assert_eq!(
+        verdict("printf '#!/bin/sh\\nexit 0\\n' > program").await,
+        (vec![true, true], Outcome::Success)
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_forks_without_end_costs_only_its_own_check() {
+    let bomb = "cat > program <<'END'\n#!/usr/bin/python3\nimport os\nwhile True:\n  try:\n    if os.fork() == 0: os.setsid()\n  \
+                except OSError: pass\nEND";
+    assert_eq!(verdict(bomb).await, (vec![false, true], Outcome::Partial));
+}
+
+#[tokio::test]
+async fn a_program_that_fills_memory_disk_and_output_costs_only_its_own_check() {
+    let greedy = "cat > program <<'END'\n#!/bin/bash\nfor number in 1 2 3; do head -c 40M /dev/zero > /tmp/$number; done &\n\
+                  python3 -c 'x = bytearray(1 << 30)' &\nyes\nEND";
+    assert_eq!(verdict(greedy).await, (vec![false, true], Outcome::Partial));
+}
+
+#[tokio::test]
+async fn what_shadows_the_verifiers_commands_is_not_run() {
+    let shadows = "for place in . ~ ~/bin ~/.local/bin; do mkdir -p $place; for name in cat cmp sh bash as-agent; do \
+                   printf '#!/bin/sh\\nexit 0\\n' > $place/$name; chmod +x $place/$name; done; done; \
+                   printf 'exit 0\\n' | tee .bashrc ~/.bashrc ~/.profile > ~/.bash_profile; export BASH_ENV=~/.bashrc PATH=.:~/bin:$PATH; \
+                   printf '#!/bin/sh\\nexit 1\\n' > program";
+    assert_eq!(verdict(shadows).await, (vec![false, true], Outcome::Partial));
+}
