@@ -71,7 +71,7 @@ async fn verdict(hostile: &str) -> (Vec<bool>, Outcome) {
         attempt: 1,
     };
     let run = "rollout-tests".parse().unwrap();
-    let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"] };
+    let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"], choice: None };
     let world = Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new() };
     let mut kept = Kept(Vec::new());
     let Finished { summary, .. } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();

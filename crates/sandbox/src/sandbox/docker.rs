@@ -287,8 +287,6 @@ fn tunnels(cache: &Path) -> Result<PathBuf> {
     })
 }
 
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
 fn nano_cpus(cpus: f64) -> i64 {
     (cpus.max(0.01) * 1e9) as i64

@@ -28,3 +28,4 @@ fn most_processes() -> i64 {
 
 fn ulimit(name: &str, most: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
+}
