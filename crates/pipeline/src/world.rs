@@ -57,7 +57,7 @@ pub struct World {
 }
 
 /// Sandboxes of one shape that are prepared ahead of need: while a rollout acts, the one that it is verified in is made.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 impl Home {
     /// The recipes of images, and the engine that builds them.

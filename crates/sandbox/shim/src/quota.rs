@@ -1,6 +1,6 @@
 //! The disk limit, watched from inside: hardly any storage driver can enforce one.
 //!
-//! A thread adds up what the container's own layer holds: everything whose inode has changed since the sandbox began,
+//! A thread watches the room on the disk beneath, and when enough of it has gone, or once in a while, adds up what the container's own layer holds: everything whose inode has changed since the sandbox began,
 //! which no agent can hide, since nobody in a container can set the clock. A whole look is rare; in between only the
 //! folders that the agent can write to are looked at. What is written faster than the looks follow each other is
 //! bounded by the limit on a single file, which every process of the agent has.
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::fs::{FileType, Stat, fstat, fstatvfs};
 use rustix::time::{ClockId, clock_gettime};
 use trajforge_shim::protocol::{Identity, Problem, ProblemKind};
 
@@ -29,6 +29,8 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Between two looks, at least; and at least this many times what the last one took.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSES: u32 = 10;
+/// Even where the disk beneath has as much room as ever: somebody else may have freed what was used here.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(15);
 /// Between two whole looks, in multiples of what one takes.
 const WHOLE_PAUSES: u32 = 60;
 /// What an entry holds at least: an empty file takes an inode.
@@ -60,14 +62,16 @@ pub(crate) fn watch(world: &Arc<World>, max_bytes: u64) -> io::Result<()> {
     let mut watcher = Watcher {
         world: Arc::clone(world),
         max_bytes,
-        root,
         device,
+        free: free(&root).unwrap_or(u64::MAX),
+        looked: Instant::now(),
         // File systems take the time from a coarser clock, which may be behind.
         since: began.tv_sec - 1,
         doors: Vec::new(),
         whole: None,
         reported: 0,
         strikes: 0,
+        root,
     };
     thread::Builder::new().stack_size(512 << 10).spawn(move || watcher.serve()).map(drop)
 }
@@ -77,6 +81,9 @@ struct Watcher {
     max_bytes: u64,
     root: OwnedFd,
     device: u64,
+    /// Bytes of room on the disk beneath when the watch began.
+    free: u64,
+    looked: Instant,
     since: i64,
     /// Where the agent can make files, as of the last whole look.
     doors: Vec<Vec<u8>>,
@@ -105,6 +112,11 @@ impl Watcher {
                 let _ = fs::write(OOM_SCORE, &score);
             }
             let began = Instant::now();
+            if !self.is_due(began) {
+                pause = PAUSE;
+                continue;
+            }
+            self.looked = began;
             match self.look() {
                 Ok(bytes) if bytes <= self.max_bytes => (self.reported, self.strikes) = (0, 0),
                 Ok(bytes) if bytes <= self.reported => {}
@@ -117,6 +129,12 @@ impl Watcher {
             }
             pause = PAUSE.max(began.elapsed() * PAUSES);
         }
+    }
+
+    /// Whether so much room has gone that this sandbox may be the reason, or the last look was long ago.
+    fn is_due(&self, now: Instant) -> bool {
+        let gone = self.free.saturating_sub(free(&self.root).unwrap_or(0));
+        gone >= self.max_bytes / 4 || self.reported > 0 || now - self.looked >= AT_LEAST_EVERY
     }
 
     /// Services are the task's, and only go when ending the agent was not enough.
@@ -191,6 +209,11 @@ impl Watcher {
         // The kernel shows a process's files to its own user, and to root only with a power that the shim has not.
         acting_as(self.world.user(Identity::Agent), looking).unwrap_or(0)
     }
+}
+
+/// Bytes of room on the disk beneath, where that can be told; where it can't every look is due.
+fn free(root: &OwnedFd) -> Option<u64> {
+    fstatvfs(root).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn open_files(pid: i32) -> impl Iterator<Item = fs::Metadata> {
