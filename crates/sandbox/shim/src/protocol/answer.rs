@@ -6,43 +6,43 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "response", rename_all = "snake_case")]
 pub enum Response {
-    /// To [`Request::Hello`].
+    /// To [`Request::Hello`](super::Request::Hello).
     Hello(Welcome),
-    /// To [`Request::Exec`] and [`Request::Shell`].
+    /// To [`Request::Exec`](super::Request::Exec) and [`Request::Shell`](super::Request::Shell).
     Ran(Ran),
     /// To what an agent asks of files; the payload is the text for the agent.
     Shown(Shown),
-    /// To [`Request::ReadRaw`].
+    /// To [`Request::ReadRaw`](super::Request::ReadRaw).
     Raw {
         /// Permission bits.
         mode: u32,
     },
-    /// To [`Request::Manifest`].
+    /// To [`Request::Manifest`](super::Request::Manifest).
     Manifest(Counted),
-    /// To [`Request::Delta`].
+    /// To [`Request::Delta`](super::Request::Delta).
     Delta(Counted),
-    /// To [`Request::Pack`]; the stream follows.
+    /// To [`Request::Pack`](super::Request::Pack); the stream follows.
     Packed(Packed),
-    /// To [`Request::Unpack`].
+    /// To [`Request::Unpack`](super::Request::Unpack).
     Unpacked(Unpacked),
-    /// To [`Request::StartService`].
+    /// To [`Request::StartService`](super::Request::StartService).
     Service(Started),
-    /// To [`Request::StopServices`].
+    /// To [`Request::StopServices`](super::Request::StopServices).
     Services {
         /// Each, in the order of their names.
         stopped: Vec<Stopped>,
     },
-    /// To [`Request::Kill`].
+    /// To [`Request::Kill`](super::Request::Kill).
     Killed {
         /// How many processes, at least.
         processes: u64,
     },
-    /// To [`Request::Tunnel`].
+    /// To [`Request::Tunnel`](super::Request::Tunnel).
     Tunnel {
         /// The port of the sandbox's loopback.
         port: u16,
     },
-    /// To [`Request::Usage`].
+    /// To [`Request::Usage`](super::Request::Usage).
     Usage(Usage),
     /// The request could not be carried out.
     Failed(Problem),
@@ -51,7 +51,7 @@ pub enum Response {
 /// The answer to the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// [`VERSION`] of the shim.
+    /// [`VERSION`](super::VERSION) of the shim.
     pub version: u32,
     /// Whether there is a bash, without which there are no sessions.
     pub bash: bool,
