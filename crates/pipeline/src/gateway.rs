@@ -117,18 +117,9 @@ fn servable(
         if entry.price.is_none() && !order.allow_unpriced && !is_named {
             continue;
         }
-        let missing = match &entry.key_variable {
-            None => None,
-            Some(variable) => match key(variable) {
-                Some(key) => {
-                    served.push(Served { entry, key: Some(key) });
-                    continue;
-                }
-                None => Some(variable.clone()),
-            },
-        };
-        match missing {
-            None => served.push(Served { entry, key: None }),
+        let key = entry.key_variable.as_deref().and_then(&key);
+        match entry.key_variable.clone().filter(|_| key.is_none()) {
+            None => served.push(Served { entry, key }),
             Some(variable) if is_named => {
                 return Err(trajforge_router::Error::KeyMissing { model: entry.name, variable }.into());
             }

@@ -104,6 +104,13 @@ impl Pace {
     }
 }
 
+impl Order {
+    /// The whole address.
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.base.trim_end_matches('/'), self.path)
+    }
+}
+
 impl Wire {
     /// A wire whose connections are kept and used again.
     pub(crate) fn new(cassette: Option<Arc<Cassette>>) -> Result<Self, Error> {
@@ -123,9 +130,9 @@ impl Wire {
             let recorded = cassette.play(&order.path, &order.body).map_err(Broken::Unrecorded)?;
             return Ok(Answer::recorded(&recorded, order.pace));
         }
-        let Order { base, path, headers, body, pace, key } = order;
+        let url = order.url();
+        let Order { path, headers, body, pace, key, .. } = order;
         let began = Instant::now();
-        let url = format!("{}{path}", base.trim_end_matches('/'));
         let request = self.client.post(&url).headers(headers).body(body.clone()).send();
         let response = match tokio::time::timeout(pace.first_byte, request).await {
             Err(_) => {

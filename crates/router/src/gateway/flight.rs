@@ -13,7 +13,7 @@ use super::session::State;
 use crate::budget::{Bound, Budget, Reservation, bill};
 use crate::dialect::{accumulate, protocol};
 use crate::lost::{Charge, Lost};
-use crate::model::metered::{guess, pay, report};
+use crate::model::metered::{pay, report, used};
 use crate::pressure::Permit;
 use crate::sse::SseDecoder;
 
@@ -153,9 +153,10 @@ impl Flight {
         self.response().0
     }
 
-    /// The reply as far as it came, in the endpoint's dialect.
-    pub(super) fn whole(&self) -> Value {
-        self.response().1
+    /// The reply in the endpoint's dialect, if all of it is there.
+    pub(super) fn whole(&self) -> Option<Value> {
+        let (is_whole, response) = self.response();
+        is_whole.then_some(response)
     }
 
     /// The reply has come to its end, whole or not.
@@ -248,8 +249,7 @@ impl Flight {
             self.exchange.cost = Some(reservation.settle(billed.cost.unwrap_or_default()));
         }
         if let Some(permit) = self.permit.take() {
-            let used = if billed.usage.estimated { guess(self.bound) } else { billed.usage.total() };
-            permit.succeeded(used);
+            permit.succeeded(used(billed.usage, self.bound));
         }
         self.state.remember(&choice["message"]);
         let view = &mut self.exchange.view;

@@ -123,7 +123,7 @@ async fn count_tokens(shared: &Shared, state: &State, call: &Call, bytes: &Bytes
         pace: Pace::of(&served.entry, 0),
         key: served.key.clone(),
     };
-    let url = format!("{}/messages/count_tokens", served.entry.base_url);
+    let url = order.url();
     let counted = match shared.wire.send(order).await {
         Ok(mut answer) => whole_body(&url, &mut answer).await.map(|body| (answer.status, body)),
         Err(broken) => Err(Lost::broken(&url, &broken)),

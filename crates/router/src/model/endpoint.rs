@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -74,19 +75,23 @@ impl Endpoint {
 
     /// Makes one request, and tells of its reply or of how it was lost.
     pub async fn ask(&self, request: &ChatRequest) -> Result<Reply, Lost> {
+        self.send(self.body(request).to_string().into()).await
+    }
+
+    /// Sends a request's [`body`](Self::body), as text.
+    pub(crate) async fn send(&self, body: Bytes) -> Result<Reply, Lost> {
         let began = Instant::now();
-        let reply = self.exchange(request).await.map_err(|lost| self.masked(lost))?;
+        let reply = self.exchange(body).await.map_err(|lost| self.masked(lost))?;
         Ok(Reply { seconds: began.elapsed().as_secs_f64(), ..reply })
     }
 
-    async fn exchange(&self, request: &ChatRequest) -> Result<Reply, Lost> {
+    async fn exchange(&self, body: Bytes) -> Result<Reply, Lost> {
         let (base, path) = (self.entry.base_url.clone(), self.entry.dialect.path().to_owned());
-        let url = format!("{}{path}", base.trim_end_matches('/'));
         let mut headers = wire::headers(self.entry.dialect, self.key.as_ref());
         headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("gzip"));
-        let body = self.body(request).to_string().into();
         let pace = Pace::of(&self.entry, self.entry.output_tokens);
         let order = Order { base, path, headers, body, pace, key: self.key.clone() };
+        let url = order.url();
         let answer = self.wire.send(order).await.map_err(|broken| Lost::broken(&url, &broken))?;
         let response = if !answer.status.is_success() {
             return Err(refusal(&url, answer).await);

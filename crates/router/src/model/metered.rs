@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::time::Instant;
-use trajforge_schema::{MicroDollars, ModelEntry, Tokens, Unpriced};
+use trajforge_schema::{MicroDollars, ModelEntry, Tokens, Unpriced, Usage};
 
 use crate::budget::{Account, Billed, Bound, Budget, Purse, Reservation, bill};
 use crate::error::Error;
@@ -116,9 +117,13 @@ impl Metered {
     }
 
     /// Makes one request and pays for it, whatever comes of it.
-    async fn once(&self, request: &ChatRequest, taken: &mut Taken) -> Result<Result<Reply, Lost>, Error> {
+    async fn once(
+        &self,
+        body: &Bytes,
+        bound: Bound,
+        taken: &mut Taken,
+    ) -> Result<Result<Reply, Lost>, Error> {
         let entry = self.endpoint.entry();
-        let bound = Bound::of(entry, &self.endpoint.body(request));
         let worst = match (bound.worst_case(entry), self.terms.unpriced) {
             (Some(worst), _) => worst,
             (None, Unpriced::Allow) => MicroDollars(0),
@@ -127,13 +132,12 @@ impl Metered {
         let (permit, reservation) = self.let_in(bound, worst).await?;
         taken.requests += 1;
         let began = Instant::now();
-        let asked = self.endpoint.ask(request).await;
+        let asked = self.endpoint.send(body.clone()).await;
         taken.seconds += began.elapsed().as_secs_f64();
         Ok(match asked {
             Ok(reply) => {
                 let Billed { usage, cost } = bill(entry, bound, reply.usage, &reply.message);
-                let used = if usage.estimated { guess(bound) } else { usage.total() };
-                permit.succeeded(used);
+                permit.succeeded(used(usage, bound));
                 taken.cost += reservation.settle(cost.unwrap_or_default());
                 Ok(Reply { usage, ..reply })
             }
@@ -163,8 +167,12 @@ impl Model for Metered {
         let seed = Stream::new(self.terms.seed, &format!("waits {rollout} {call}")).bits();
         let mut backoff = Backoff::new(self.terms.first_wait, LONGEST_WAIT, seed);
         let parked_before = self.meter.parking.time();
+        // The same bytes for every try, and for what they may cost at most.
+        let body = self.endpoint.body(request);
+        let bytes = Bytes::from(body.to_string());
+        let bound = Bound::of_bytes(self.entry(), &body, bytes.len());
         loop {
-            let lost = match self.once(request, &mut taken).await? {
+            let lost = match self.once(&bytes, bound, &mut taken).await? {
                 Ok(reply) => {
                     let parked = self.meter.parking.time().saturating_sub(parked_before);
                     return Ok(Reply {
@@ -191,6 +199,11 @@ impl Model for Metered {
 
 pub(crate) fn guess(bound: Bound) -> Tokens {
     Tokens(bound.input.0 / BYTES_A_TOKEN)
+}
+
+/// What a reply counts for in the provider's rate limit.
+pub(crate) fn used(usage: Usage, bound: Bound) -> Tokens {
+    if usage.estimated { guess(bound) } else { usage.total() }
 }
 
 /// Charges a request that gave no reply: nothing where nothing was billed, the worst case where nobody knows.

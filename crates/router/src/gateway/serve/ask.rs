@@ -78,7 +78,7 @@ impl Asked<'_> {
         let leave = self.leave(served, &prepared).await?;
         flight.leaves(leave, prepared.is_changed.then_some(&prepared.bytes));
         let order = self.order(served, &prepared);
-        let url = format!("{}{}", order.base.trim_end_matches('/'), order.path);
+        let url = order.url();
         let hides_usage = prepared.hides_usage;
         let sent = tokio::select! {
             biased;

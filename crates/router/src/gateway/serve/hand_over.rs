@@ -89,12 +89,11 @@ impl Asked<'_> {
         mut headers: HeaderMap,
     ) -> Response {
         headers.remove(header::CONTENT_TYPE);
-        if !flight.is_whole() {
+        let Some(whole) = flight.whole() else {
             let lost = Lost::malformed(&format!("{url} sent no reply"), "", Charge::Unknown);
             return self.lost(&mut flight, &lost);
-        }
-        let upstream = flight.exchange.dialect;
-        let mut chat = protocol(upstream).chat_response(&flight.whole());
+        };
+        let mut chat = protocol(flight.exchange.dialect).chat_response(&whole);
         if let Some(message) = chat["choices"][0]["message"].as_object_mut() {
             message.shift_remove(NATIVE);
         }
