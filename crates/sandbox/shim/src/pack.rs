@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, statat};
 use trajforge_shim::archive::{Entry, EntryKind, header, padding, trailer};
 use trajforge_shim::frame::{CHUNK, Frame, Kind};
-use trajforge_shim::protocol::{Meanwhile, Pack, Packed, Problem, ProblemKind, Response};
+use trajforge_shim::protocol::{Pack, Packed, Problem, ProblemKind, Response};
 
 use crate::folder::{self, Item, Next, walk};
 use crate::outlet::{failed_to, problem};
@@ -19,10 +19,8 @@ use crate::world::World;
 
 /// Looks first, so that what is too large is refused before a byte is sent; then answers and sends.
 pub(crate) fn run(world: &World, pack: &Pack, (id, credit): (u32, &Credit)) -> Result<(), Problem> {
-    let _standstill = match pack.meanwhile {
-        Meanwhile::Running => None,
-        Meanwhile::Stopped => Some(Standstill::of(world.agent().0, &HashSet::new())),
-    };
+    // Services, too: what they write while it is read would be torn.
+    let _standstill = Standstill::during(pack.meanwhile, world.agent().0, HashSet::new);
     let mut packed = Packed::default();
     each(pack, &mut |item| {
         item.is_in_reach()?;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
+use trajforge_shim::protocol::Meanwhile;
 
 /// One process.
 #[derive(Debug, Clone, Copy)]
@@ -97,8 +98,20 @@ pub(crate) struct Standstill {
 }
 
 impl Standstill {
+    /// What a request asks to be done meanwhile; the sessions that are spared are looked for only where it matters.
+    pub(crate) fn during(
+        meanwhile: Meanwhile,
+        uid: u32,
+        spared: impl FnOnce() -> HashSet<i32>,
+    ) -> Option<Self> {
+        match meanwhile {
+            Meanwhile::Running => None,
+            Meanwhile::Stopped => Some(Self::of(uid, &spared())),
+        }
+    }
+
     /// Stops what a user runs outside some sessions, until a look finds nothing of it that still runs.
-    pub(crate) fn of(uid: u32, spared: &HashSet<i32>) -> Self {
+    fn of(uid: u32, spared: &HashSet<i32>) -> Self {
         let mut stopped = HashSet::new();
         for _ in 0..50 {
             let running: Vec<i32> = all()
