@@ -8,7 +8,7 @@ use serde::Serialize;
 use trajforge_sandbox::{Bare, Sandbox, SandboxExt as _, Sandboxes as _};
 
 use super::bed::{Bed, Place};
-use super::figures::{median, quantile};
+use super::figures::{median, milliseconds, quantile};
 use super::{Common, Report};
 
 /// Of each kind in a round.
@@ -77,40 +77,43 @@ pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<
 
 async fn times(sandbox: &dyn Sandbox, bare: &Bare<'_>, rounds: u32) -> anyhow::Result<Times> {
     // The first of each pays for what the others share: the session, the engine's caches, the first manifest.
-    shell(sandbox).await?;
+    shell(sandbox, "true").await?;
     sandbox.manifest().await?;
     bare.exec(&["true"]).await?;
     let mut times = Times::default();
     for _ in 0..rounds {
         for _ in 0..BATCH {
             let began = Instant::now();
-            shell(sandbox).await?;
+            shell(sandbox, "true").await?;
             times.shell.push(milliseconds(began));
         }
         for _ in 0..BATCH {
             let began = Instant::now();
-            shell(sandbox).await?;
+            shell(sandbox, "true").await?;
             sandbox.delta().await?;
             times.step.push(milliseconds(began));
         }
         for _ in 0..BATCH {
-            let began = Instant::now();
-            let code = bare.exec(&["true"]).await?;
-            times.exec.push(milliseconds(began));
-            ensure!(code == 0, "`true` ended with {code}");
+            times.exec.push(exec(bare).await?);
         }
     }
     Ok(times)
 }
 
-async fn shell(sandbox: &dyn Sandbox) -> anyhow::Result<()> {
-    let ran = sandbox.shell("main", "true", TIMEOUT).await?;
-    ensure!(ran.succeeded(), "`true` ended with {}", ran.exit_code);
+/// A command in the persistent session, which has to succeed.
+pub(super) async fn shell(sandbox: &dyn Sandbox, command: &str) -> anyhow::Result<()> {
+    let ran = sandbox.shell("main", command, TIMEOUT).await?;
+    ensure!(ran.succeeded(), "`{command}` ended with {}", ran.exit_code);
     Ok(())
 }
 
-fn milliseconds(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64() * 1000.0
+/// Milliseconds of one `docker exec true`.
+pub(super) async fn exec(bare: &Bare<'_>) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    let code = bare.exec(&["true"]).await?;
+    let time = milliseconds(began);
+    ensure!(code == 0, "`true` ended with {code}");
+    Ok(time)
 }
 
 impl Report for Figures {

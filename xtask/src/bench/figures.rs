@@ -1,5 +1,12 @@
 //! A few numbers out of many.
 
+use std::time::Instant;
+
+/// Since a moment.
+pub(super) fn milliseconds(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1000.0
+}
+
 /// The value below which a share of the values lies (nearest rank); `NaN` of nothing.
 pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();

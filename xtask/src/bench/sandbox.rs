@@ -1,7 +1,7 @@
 //! What a sandbox adds: to an action, to a look at what it changed, to a byte through its tunnel, and to a fork.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::ensure;
 use serde::Serialize;
@@ -9,14 +9,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use trajforge_sandbox::{Exec, Sandbox, SandboxExt as _, Sandboxes as _};
 
+use super::action::{exec, shell};
 use super::bed::{Bed, Place};
-use super::figures::{median, quantile};
+use super::figures::{median, milliseconds, quantile};
 use super::{Common, Report};
 use crate::say;
 
 /// Files of the workspace whose deltas are measured, in folders of fifty.
 const FILES: usize = 2000;
-const TIMEOUT: Duration = Duration::from_mins(2);
 /// Bytes that are sent through the tunnel for its throughput.
 const BULK: usize = 400 << 20;
 
@@ -58,12 +58,9 @@ pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<
     let bare = bed.docker.bare(&bed.spec).await?;
     say::people("actions");
     let shell = shells(&*sandbox, count).await?;
-    let mut exec = Vec::new();
+    let mut execs = Vec::new();
     for _ in 0..count.div_ceil(4) {
-        let began = Instant::now();
-        let code = bare.exec(&["true"]).await?;
-        exec.push(milliseconds(began));
-        ensure!(code == 0, "`true` ended with {code}");
+        execs.push(exec(&bare).await?);
     }
     bare.remove().await?;
     say::people("deltas");
@@ -80,8 +77,8 @@ pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<
         count,
         shell_p50_ms: median(&shell),
         shell_p99_ms: quantile(&shell, 0.99),
-        exec_p50_ms: median(&exec),
-        exec_by_shell: median(&exec) / median(&shell),
+        exec_p50_ms: median(&execs),
+        exec_by_shell: median(&execs) / median(&shell),
         delta_p50_ms: median(&delta),
         delta_p99_ms: quantile(&delta, 0.99),
         tunnel_p50_ms: median(&tunnel),
@@ -181,16 +178,6 @@ async fn swallow(link: &mut TcpStream) -> anyhow::Result<(usize, f64)> {
             count => bytes += count,
         }
     }
-}
-
-async fn shell(sandbox: &dyn Sandbox, command: &str) -> anyhow::Result<()> {
-    let ran = sandbox.shell("main", command, TIMEOUT).await?;
-    ensure!(ran.succeeded(), "`{command}` ended with {}", ran.exit_code);
-    Ok(())
-}
-
-fn milliseconds(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64() * 1000.0
 }
 
 impl Report for Figures {
