@@ -21,7 +21,7 @@ mod tunnel;
 pub use archive::{Archive, File};
 pub use error::{Error, Result};
 pub use exec::{Exec, Output, Ran, Shown};
-pub use floor::{Bare, EngineVersion};
+pub use floor::{Bare, Committed, EngineVersion};
 pub use fork::{Change, fork};
 pub use images::{ImageStatus, Images};
 pub use owner::{OWNER_LABEL, ROLLOUT_LABEL, RUN_LABEL};
