@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trajforge_router::Meter;
-use trajforge_sandbox::{Sandbox, SandboxExt as _, Sandboxes};
+use trajforge_sandbox::{Network, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{
     Action, Choice, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record,
     RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
@@ -88,6 +88,7 @@ impl Rollout<'_> {
             return Err(Error::Cancelled);
         }
         let spec = verify::sandbox_spec(attempt).map_err(Error::Failed)?;
+        let spec = SandboxSpec { network: Network::Listed, ..spec };
         let sandbox =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?;
         let finished = self.attempt(attempt, &*sandbox, scaffold, recorder).await;

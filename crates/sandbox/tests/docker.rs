@@ -10,6 +10,7 @@ mod docker {
     mod limits;
     mod podman;
     mod registry;
+    mod walls;
     mod warm;
 }
 

@@ -71,6 +71,7 @@ impl Bed {
             models: root.join("models"),
             cache: folder.join("cache"),
             engine: None,
+            isolation: trajforge_pipeline::Isolation::default(),
         };
         let world = world(&home, Arc::new(|_| {})).await?;
         let task = world.library()?.template(TEMPLATE)?.make(Seed(0))?;

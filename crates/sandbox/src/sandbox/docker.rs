@@ -24,10 +24,13 @@ use self::removal::Removals;
 use self::warm::{Shape, Warm};
 use crate::connection::{Arrival, Connection};
 use crate::disk;
+use crate::egress::{self, Proxy};
 use crate::engine::{Engine, status};
 use crate::error::{Error, Result};
+use crate::exec::Exec;
+use crate::isolation::Isolation;
 use crate::owner::{OWNER_LABEL, Owner, ROLLOUT_LABEL, RUN_LABEL};
-use crate::sandbox::{Room, Sandbox, Sandboxes, unexpected};
+use crate::sandbox::{Room, Sandbox, SandboxExt as _, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 use crate::tunnel::{self, Sockets};
 
@@ -35,6 +38,11 @@ use crate::tunnel::{self, Sockets};
 const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
 /// The shim gives it to its owner: not every engine can mount it as somebody else's.
 const SECRET_MOUNT: &str = "rw,nosuid,nodev,exec,mode=0700,size=64m";
+/// What can be written to where the root can't be. Its own limit is the sandbox's memory.
+const WRITTEN: [&str; 5] = ["/workspace", "/home/agent", "/root", "/tmp", "/var/tmp"];
+/// Where verification lays its hidden files.
+const VERIFY_FOLDER: &str = "/verify";
+const WRITTEN_MOUNT: &str = "rw,nosuid,nodev,exec,mode=1777";
 /// Threads of the shim, which the agent's limit does not count.
 const SHIM_PIDS: u32 = 16;
 
@@ -59,6 +67,8 @@ pub(crate) struct Maker {
     ulimits: Vec<ResourcesUlimits>,
     warm: Warm,
     removals: Arc<Removals>,
+    isolation: Isolation,
+    egress: Option<Proxy>,
 }
 
 /// A container that runs, and whose shim waits for the handshake.
@@ -84,8 +94,32 @@ impl Docker {
 
     /// The same, with up to so many sandboxes of one shape prepared ahead of need, as soon as one of it was asked for.
     pub async fn connect_warm(address: Option<&str>, cache: &Path, depth: usize) -> Result<Self> {
+        Self::connect_isolated(address, cache, depth, Isolation::default()).await
+    }
+
+    /// The same, with walls and ways out for all sandboxes.
+    pub async fn connect_isolated(
+        address: Option<&str>,
+        cache: &Path,
+        depth: usize,
+        isolation: Isolation,
+    ) -> Result<Self> {
         let engine = Engine::connect(address).await?;
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
+        if let Some(runtime) = &isolation.runtime {
+            let known: Vec<String> = info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
+            if !known.contains(runtime) {
+                return Err(Error::RuntimeMissing { runtime: runtime.clone(), known: known.join(", ") });
+            }
+        }
+        let egress = match isolation.egress.as_slice() {
+            [] => None,
+            listed => Some(Proxy::start(listed).await.map_err(|source| Error::File {
+                path: "127.0.0.1".to_owned(),
+                doing: "serve the way out of sandboxes".to_owned(),
+                source,
+            })?),
+        };
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
         let ulimits = limits::of(&engine).await?;
@@ -98,6 +132,8 @@ impl Docker {
             cpus: cpus.map_or(f64::MAX, f64::from),
             ulimits,
             warm: Warm::new(depth),
+            isolation,
+            egress,
         };
         Ok(Self { maker: Arc::new(maker) })
     }
@@ -142,7 +178,26 @@ impl Maker {
     }
 
     async fn greet(&self, blank: Blank, spec: &SandboxSpec) -> Result<Container> {
-        let welcome = blank.connection.call(&Request::Hello(hello(spec)), Vec::new()).await;
+        let way_out = self.egress.as_ref().filter(|_| spec.network == Network::Listed);
+        let mut hello = hello(spec);
+        if way_out.is_some() {
+            hello.variables = egress::variables().chain(hello.variables).collect();
+        }
+        let container = self.introduce(blank, spec, hello).await?;
+        if self.isolation.read_only_root {
+            // The engine gives what it mounts to root, with the mode that the image has for the owner.
+            let (uid, gid) = spec.user.ids();
+            let argv = ["chown".to_owned(), format!("{uid}:{gid}"), spec.user.home().to_owned()];
+            container.exec(Exec::argv(argv).as_root()).await?;
+        }
+        if let Some(proxy) = way_out {
+            container.tunnel(egress::PORT, proxy.address()).await?;
+        }
+        Ok(container)
+    }
+
+    async fn introduce(&self, blank: Blank, spec: &SandboxSpec, hello: Hello) -> Result<Container> {
+        let welcome = blank.connection.call(&Request::Hello(hello), Vec::new()).await;
         match welcome.and_then(|(response, _)| match response {
             Response::Hello(_) => Ok(()),
             other => Err(unexpected(other)),
@@ -229,7 +284,8 @@ impl Maker {
             attach_stderr: Some(true),
             tty: Some(false),
             // Spares the engine a second start of itself for each container (its hook for networks): half the time.
-            network_disabled: Some(shape.network == Network::None),
+            // The engine lays down no /etc/hosts then, and the shim can't on a read-only root.
+            network_disabled: Some(shape.network != Network::Bridge && !self.isolation.read_only_root),
             stop_timeout: Some(1),
             healthcheck: Some(HealthConfig {
                 test: Some(vec!["NONE".to_owned()]),
@@ -253,7 +309,7 @@ impl Maker {
             auto_remove: Some(true),
             network_mode: Some(
                 match shape.network {
-                    Network::None => "none",
+                    Network::None | Network::Listed => "none",
                     Network::Bridge => "bridge",
                 }
                 .to_owned(),
@@ -267,12 +323,29 @@ impl Maker {
             pids_limit: Some(i64::from(shape.pids.saturating_add(SHIM_PIDS))),
             ulimits: Some(self.ulimits.clone()),
             binds: Some(binds),
-            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), SECRET_MOUNT.to_owned())])),
+            readonly_rootfs: Some(self.isolation.read_only_root),
+            runtime: self.isolation.runtime.clone(),
+            tmpfs: Some(self.tmpfs()),
             ipc_mode: Some("private".to_owned()),
             init: Some(false),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             ..HostConfig::default()
         }
+    }
+}
+
+impl Maker {
+    /// What is in memory instead of on the engine's disk.
+    fn tmpfs(&self) -> HashMap<String, String> {
+        let written = if self.isolation.read_only_root { WRITTEN.as_slice() } else { &[] };
+        let written = written.iter().map(|folder| (*folder).to_owned());
+        let mut all: HashMap<String, String> =
+            written.map(|folder| (folder, WRITTEN_MOUNT.to_owned())).collect();
+        if self.isolation.read_only_root {
+            all.insert(VERIFY_FOLDER.to_owned(), SECRET_MOUNT.to_owned());
+        }
+        all.insert(SECRET_FOLDER.to_owned(), SECRET_MOUNT.to_owned());
+        all
     }
 }
 
