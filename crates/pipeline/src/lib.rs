@@ -4,6 +4,7 @@ pub mod dataset;
 mod error;
 pub mod gate;
 pub mod gateway;
+mod externals;
 mod keeper;
 mod look;
 mod models;
