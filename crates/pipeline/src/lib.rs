@@ -2,9 +2,9 @@
 
 pub mod dataset;
 mod error;
+mod externals;
 pub mod gate;
 pub mod gateway;
-mod externals;
 mod keeper;
 mod look;
 mod models;

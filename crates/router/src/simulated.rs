@@ -97,7 +97,8 @@ impl Player {
     }
 
     fn task(&self, messages: &[Value]) -> Option<&Task> {
-        let said = || messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
+        let said =
+            || messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
         let digests = said().filter_map(|content| Some(Digest::of(content.as_str()?.trim().as_bytes())));
         let alone = digests.filter_map(|digest| self.tasks.get(&digest)).next();
         // Some scaffolds put words of their own around it.

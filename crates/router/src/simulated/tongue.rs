@@ -52,7 +52,10 @@ fn submitted(message: &str, tools: &[Value], request: &Value) -> Option<ToolCall
         return None;
     }
     let shell = shell(tools)?;
-    Some((shell["name"].as_str()?.to_owned(), filled(shell, &json!({ "command": format!("echo {SUBMIT_LINE}") }))))
+    Some((
+        shell["name"].as_str()?.to_owned(),
+        filled(shell, &json!({ "command": format!("echo {SUBMIT_LINE}") })),
+    ))
 }
 
 /// The first tool that takes a command.

@@ -33,12 +33,8 @@ pub struct Root {
 pub const BOOKWORM: Root =
     Root { image: ROOT_IMAGE, source: "debian:bookworm-slim", suite: "bookworm", version: 1 };
 /// What scaffolds are made of: its interpreters are recent enough for all of them.
-pub const TRIXIE: Root = Root {
-    image: "trajforge/debian:trixie-slim",
-    source: "debian:trixie-slim",
-    suite: "trixie",
-    version: 1,
-};
+pub const TRIXIE: Root =
+    Root { image: "trajforge/debian:trixie-slim", source: "debian:trixie-slim", suite: "trixie", version: 1 };
 
 impl Root {
     /// The root with that tag.
