@@ -170,14 +170,16 @@ pub fn read(reader: ReaderName, files: &Collected) -> Result<Recording, ReadErro
 }
 
 impl Collected {
-    /// The only file whose name ends so, as JSON.
-    fn json(&self, ending: &str) -> Result<Value, ReadError> {
+    /// The first file whose name ends so, as JSON, and its name.
+    fn json(&self, ending: &str) -> Result<(&str, Value), ReadError> {
         let found = self.0.iter().find(|(name, _)| name.ends_with(ending));
         let Some((name, content)) = found else {
             return Err(ReadError::Missing { name: ending.trim_start_matches('.').to_owned() });
         };
-        // The parser's message would quote nothing of the content, which may hold secrets.
-        serde_json::from_slice(content).map_err(|error| malformed(name, &error.to_string()))
+        // The parser quotes nothing of the content, which may hold secrets.
+        let document =
+            serde_json::from_slice(content).map_err(|error| malformed(name, &error.to_string()))?;
+        Ok((name, document))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::ledger::{Ledger, Piece};
-use super::{Collected, Exit, Observations, ReadError, ReadStep, Recording, exit_code, malformed, optional, text};
+use super::ledger::{Ledger, Piece, REPEATED};
+use super::{
+    Collected, Exit, Observations, ReadError, ReadStep, Recording, exit_code, malformed, optional, text,
+};
 
 const FILE: &str = "rounds.json";
 
@@ -11,10 +13,10 @@ const FILE: &str = "rounds.json";
 const TOOL: &str = "reply";
 
 pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
-    let document = files.json(FILE)?;
+    let (name, document) = files.json(FILE)?;
     let format = document["format"].as_str().unwrap_or_default();
     if format != "aider-driver-1" {
-        return Err(malformed(FILE, &format!("its format is {format:?}, not aider-driver-1")));
+        return Err(malformed(name, &format!("its format is {format:?}, not aider-driver-1")));
     }
     let mut ledger = Ledger::default();
     let mut whole = ledger.open("", document);
@@ -25,7 +27,7 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
         observations: Observations::Part,
         ..Recording::default()
     };
-    for mut reply in ledger.split(&mut whole, "/replies") {
+    for mut reply in whole.split("/replies") {
         read_reply(&mut ledger, &mut reply, &mut recording);
         ledger.close(reply);
     }
@@ -39,7 +41,7 @@ fn read_reply(ledger: &mut Ledger, reply: &mut Piece, recording: &mut Recording)
     match before {
         // A reflection is what came of the reply before.
         Some(shown) if shown.ends_with(reply.at("/message").as_str().unwrap_or_default()) => {
-            ledger.drop(reply, "/message", "said twice");
+            ledger.drop(reply, "/message", REPEATED);
         }
         _ => recording.prompt.push(text(&ledger.carry(reply, "/message"))),
     }
@@ -81,14 +83,17 @@ fn read_commits(ledger: &mut Ledger, reply: &mut Piece) -> (Vec<String>, Value) 
 fn read_results(ledger: &mut Ledger, reply: &mut Piece, step: &mut ReadStep) -> Value {
     let results = ledger.carry(reply, "/commands");
     let commands = results.as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_test = |result: &Value| reply.at("/reflected").as_str().is_some_and(|text| {
-        text.contains(result["output"].as_str().unwrap_or_default()) && text.contains("I ran this command")
-    });
+    let is_test = |result: &Value| {
+        reply.at("/reflected").as_str().is_some_and(|text| {
+            text.contains(result["output"].as_str().unwrap_or_default())
+                && text.contains("I ran this command")
+        })
+    };
     let mut shown = String::new();
     for result in commands.iter().filter(|result| !is_test(result)) {
         let (command, output) = (text(&result["command"]), text(&result["output"]));
         if !output.is_empty() {
-            shown += &format!("Output from {command}\n{output}\n");
+            shown.extend(["Output from ", &command, "\n", &output, "\n"]);
         }
     }
     step.observation = (!shown.is_empty()).then_some(shown);

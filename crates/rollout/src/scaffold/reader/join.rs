@@ -61,7 +61,8 @@ fn is_same(live: &LiveStep, read: &ReadStep) -> bool {
 
 fn compare(live: &LiveStep, read: &ReadStep, observations: Observations, differences: &mut Vec<String>) {
     let step = live.step;
-    if read.tool.is_some() && !says(&read.arguments, &serde_json::to_value(&live.action).unwrap_or_default()) {
+    if read.tool.is_some() && !says(&read.arguments, &serde_json::to_value(&live.action).unwrap_or_default())
+    {
         differences.push(format!("step {step} has other arguments in its own record"));
     }
     let Some(theirs) = &read.observation else {

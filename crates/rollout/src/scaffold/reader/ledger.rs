@@ -5,6 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+/// A field that stands elsewhere too.
+pub(super) const REPEATED: &str = "said twice";
+
+/// A field that never says anything else.
+pub(super) const CONSTANT: &str = "always the same";
+
+/// A field that says of what kind its holder is.
+pub(super) const PLACED: &str = "said by its place in the recording";
+
 /// What became of every field of a source. A field is a scalar, or an empty list or object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
@@ -62,19 +71,8 @@ impl Ledger {
     /// Leaves a field out if it is the same as another one that is kept.
     pub(super) fn drop_repeated(&mut self, piece: &mut Piece, pointer: &str, kept: &Value) {
         if !kept.is_null() && piece.at(pointer) == kept {
-            self.drop(piece, pointer, "said twice");
+            self.drop(piece, pointer, REPEATED);
         }
-    }
-
-    /// Takes a list apart, each item a piece of its own.
-    pub(super) fn split(&mut self, piece: &mut Piece, pointer: &str) -> Vec<Piece> {
-        if piece.at(pointer).as_array().is_none_or(Vec::is_empty) {
-            return Vec::new();
-        }
-        let Some(Value::Array(items)) = piece.remove(pointer) else { return Vec::new() };
-        let place = |number| format!("{}{pointer}/{number}", piece.place);
-        let numbered = items.into_iter().enumerate();
-        numbered.map(|(number, item)| Piece { place: place(number), rest: Some(item) }).collect()
     }
 
     /// Keeps what is left of a piece.
@@ -95,6 +93,17 @@ impl Piece {
     /// What stands there; null where nothing does, or where it was taken.
     pub(super) fn at(&self, pointer: &str) -> &Value {
         self.rest.as_ref().and_then(|rest| rest.pointer(pointer)).unwrap_or(&Value::Null)
+    }
+
+    /// Takes a list apart, each item a piece of its own.
+    pub(super) fn split(&mut self, pointer: &str) -> Vec<Self> {
+        if self.at(pointer).as_array().is_none_or(Vec::is_empty) {
+            return Vec::new();
+        }
+        let Some(Value::Array(items)) = self.remove(pointer) else { return Vec::new() };
+        let place = |number| format!("{}{pointer}/{number}", self.place);
+        let numbered = items.into_iter().enumerate();
+        numbered.map(|(number, item)| Self { place: place(number), rest: Some(item) }).collect()
     }
 
     /// Takes out what stands at a pointer into objects, with every object that is empty then.

@@ -3,16 +3,18 @@
 use serde_json::Value;
 use trajforge_schema::{Tokens, Usage};
 
-use super::ledger::{Ledger, Piece};
-use super::{Collected, Exit, ReadError, ReadStep, Recording, arguments, exit_code, malformed, optional, text};
+use super::ledger::{CONSTANT, Ledger, PLACED, Piece};
+use super::{
+    Collected, Exit, ReadError, ReadStep, Recording, arguments, exit_code, malformed, optional, text,
+};
 
 const FILE: &str = "trajectory.json";
 
 pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
-    let document = files.json(FILE)?;
+    let (name, document) = files.json(FILE)?;
     let format = document["trajectory_format"].as_str().unwrap_or_default();
     if !format.starts_with("mini-swe-agent-1") {
-        return Err(malformed(FILE, &format!("its format is {format:?}, not mini-swe-agent-1")));
+        return Err(malformed(name, &format!("its format is {format:?}, not mini-swe-agent-1")));
     }
     let mut ledger = Ledger::default();
     let mut whole = ledger.open("", document);
@@ -28,7 +30,7 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
         }),
         ..Recording::default()
     };
-    for mut message in ledger.split(&mut whole, "/messages") {
+    for mut message in whole.split("/messages") {
         read_message(&mut ledger, &mut message, &mut recording);
         ledger.close(message);
     }
@@ -39,10 +41,11 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
 
 fn read_message(ledger: &mut Ledger, message: &mut Piece, recording: &mut Recording) {
     let kept = message.at("").clone();
-    let role = ledger.carry_text(message, "/role").unwrap_or_default();
+    let role = kept["role"].as_str().unwrap_or_default();
+    ledger.drop(message, "/role", PLACED);
     let is_format_error = message.at("/extra/interrupt_type").is_string();
     let is_result = !message.at("/extra/returncode").is_null();
-    match role.as_str() {
+    match role {
         "assistant" => read_reply(ledger, message, &kept, recording),
         "exit" => read_exit(ledger, message, recording),
         "user" if is_format_error => read_refused(ledger, message, recording),
@@ -53,21 +56,25 @@ fn read_message(ledger: &mut Ledger, message: &mut Piece, recording: &mut Record
 
 /// A reply: a step for each of its calls. The raw response repeats the message.
 fn read_reply(ledger: &mut Ledger, message: &mut Piece, kept: &Value, recording: &mut Recording) {
-    for mut choice in ledger.split(message, "/extra/response/choices") {
+    for mut choice in message.split("/extra/response/choices") {
         for field in ["role", "content", "reasoning_content", "tool_calls", "function_call"] {
             ledger.drop_repeated(&mut choice, &format!("/message/{field}"), &kept[field]);
         }
         ledger.close(choice);
     }
     let mut steps = steps(ledger, message, "");
-    let mut actions = ledger.split(message, "/extra/actions");
+    let mut actions = message.split("/extra/actions");
     if steps.iter().all(|step| step.tool.is_none()) && !actions.is_empty() {
         // Without tool calls, the actions are commands that were found in the text.
         let spoken = steps.pop().unwrap_or_default();
         for action in &mut actions {
             let command = ledger.carry(action, "/command");
             let tool = Some("bash".to_owned());
-            steps.push(ReadStep { tool, arguments: serde_json::json!({ "command": command }), ..ReadStep::default() });
+            steps.push(ReadStep {
+                tool,
+                arguments: serde_json::json!({ "command": command }),
+                ..ReadStep::default()
+            });
         }
         if let Some(first) = steps.first_mut() {
             (first.thought, first.reasoning) = (spoken.thought, spoken.reasoning);
@@ -87,9 +94,9 @@ fn read_reply(ledger: &mut Ledger, message: &mut Piece, kept: &Value, recording:
 /// A reply that was no good: the user's message says why, and holds the response.
 fn read_refused(ledger: &mut Ledger, message: &mut Piece, recording: &mut Recording) {
     let mut steps = Vec::new();
-    for mut choice in ledger.split(message, "/extra/response/choices") {
+    for mut choice in message.split("/extra/response/choices") {
         steps.append(&mut self::steps(ledger, &mut choice, "/message"));
-        ledger.drop(&mut choice, "/message/role", "always the same");
+        ledger.drop(&mut choice, "/message/role", CONSTANT);
         ledger.close(choice);
     }
     if let Some(last) = steps.last_mut() {
@@ -102,14 +109,14 @@ fn read_refused(ledger: &mut Ledger, message: &mut Piece, recording: &mut Record
 /// The steps that an assistant's message asks for; one without a tool where it only talks.
 fn steps(ledger: &mut Ledger, piece: &mut Piece, at: &str) -> Vec<ReadStep> {
     let mut steps = Vec::new();
-    for mut call in ledger.split(piece, &format!("{at}/tool_calls")) {
+    for mut call in piece.split(&format!("{at}/tool_calls")) {
         steps.push(ReadStep {
             tool_call_id: ledger.carry_text(&mut call, "/id"),
             tool: ledger.carry_text(&mut call, "/function/name"),
             arguments: arguments(&ledger.carry(&mut call, "/function/arguments")),
             ..ReadStep::default()
         });
-        ledger.drop(&mut call, "/type", "always the same");
+        ledger.drop(&mut call, "/type", CONSTANT);
         ledger.close(call);
     }
     if steps.is_empty() {
@@ -129,7 +136,8 @@ fn attribute(ledger: &mut Ledger, message: &mut Piece, steps: &mut [ReadStep]) {
         step.asked.clone_from(&asked);
     }
     let usage = "/extra/response/usage";
-    let mut tokens = |name: &str| Tokens(ledger.carry(message, &format!("{usage}/{name}")).as_u64().unwrap_or(0));
+    let mut tokens =
+        |name: &str| Tokens(ledger.carry(message, &format!("{usage}/{name}")).as_u64().unwrap_or(0));
     let usage = Usage {
         input: tokens("prompt_tokens"),
         output: tokens("completion_tokens"),

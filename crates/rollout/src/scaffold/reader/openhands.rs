@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::ledger::{Ledger, Piece};
+use super::ledger::{CONSTANT, Ledger, PLACED, Piece, REPEATED};
 use super::{
-    Collected, Condensation, Exit, ReadError, ReadStep, Recording, arguments, exit_code, malformed, optional, text,
+    Collected, Condensation, Exit, ReadError, ReadStep, Recording, arguments, exit_code, malformed, optional,
+    text,
 };
 
 const FILE: &str = "events.json";
@@ -13,10 +14,10 @@ const FILE: &str = "events.json";
 const ERROR: &str = "[An error occurred during execution.]\n";
 
 pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
-    let document = files.json(FILE)?;
+    let (name, document) = files.json(FILE)?;
     let format = document["format"].as_str().unwrap_or_default();
     if format != "openhands-events-1" {
-        return Err(malformed(FILE, &format!("its format is {format:?}, not openhands-events-1")));
+        return Err(malformed(name, &format!("its format is {format:?}, not openhands-events-1")));
     }
     let mut ledger = Ledger::default();
     let mut whole = ledger.open("", document);
@@ -26,7 +27,7 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
         exit: Some(Exit { status, message: String::new() }),
         ..Recording::default()
     };
-    for mut event in ledger.split(&mut whole, "/events") {
+    for mut event in whole.split("/events") {
         read_event(&mut ledger, &mut event, &mut recording);
         ledger.close(event);
     }
@@ -36,7 +37,8 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
 }
 
 fn read_event(ledger: &mut Ledger, event: &mut Piece, recording: &mut Recording) {
-    let kind = ledger.carry_text(event, "/kind").unwrap_or_default();
+    let kind = event.at("/kind").as_str().unwrap_or_default().to_owned();
+    ledger.drop(event, "/kind", PLACED);
     match kind.as_str() {
         "SystemPromptEvent" => recording.prompt.push(text(&ledger.carry(event, "/system_prompt/text"))),
         "MessageEvent" if event.at("/llm_response_id").is_null() => {
@@ -101,8 +103,10 @@ fn read_action(ledger: &mut Ledger, event: &mut Piece, recording: &mut Recording
 /// The result of an action, as the model is shown it.
 fn read_observation(ledger: &mut Ledger, event: &mut Piece, recording: &mut Recording) {
     let id = event.at("/action_id").as_str().map(str::to_owned);
-    let Some(step) = recording.steps.iter_mut().find(|step| step.id.is_some() && step.id == id) else { return };
-    ledger.drop(event, "/action_id", "said twice");
+    let Some(step) = recording.steps.iter_mut().find(|step| step.id.is_some() && step.id == id) else {
+        return;
+    };
+    ledger.drop(event, "/action_id", REPEATED);
     ledger.drop_repeated(event, "/tool_call_id", &json!(step.tool_call_id));
     ledger.drop_repeated(event, "/tool_name", &json!(step.tool));
     step.done = optional(&ledger.carry(event, "/timestamp"));
@@ -131,27 +135,33 @@ fn read_terminal(ledger: &mut Ledger, event: &mut Piece, step: &mut ReadStep, sa
     let code = exit_code(&known("exit_code"));
     step.cwd = optional(&known("working_dir"));
     if let Some(folder) = &step.cwd {
-        shown += &format!("\n[Current working directory: {folder}]");
+        shown.extend(["\n[Current working directory: ", folder, "]"]);
     }
     if let Some(interpreter) = optional(&known("py_interpreter_path")).filter(|path| !path.is_empty()) {
-        shown += &format!("\n[Python interpreter: {interpreter}]");
+        shown.extend(["\n[Python interpreter: ", &interpreter, "]"]);
     }
     // -1 stands for a command that has not ended.
     step.exit_code = code.filter(|code| *code != -1);
     if let Some(code) = step.exit_code {
-        shown += &format!("\n[Command finished with exit code {code}]");
+        shown.extend(["\n[Command finished with exit code ", &code.to_string(), "]"]);
     }
     ledger.drop_repeated(event, "/observation/exit_code", &json!(code));
     shown
 }
 
 /// What the model is told instead of a result.
-fn read_refusal(ledger: &mut Ledger, event: &mut Piece, reason: &str, before: &str, recording: &mut Recording) {
+fn read_refusal(
+    ledger: &mut Ledger,
+    event: &mut Piece,
+    reason: &str,
+    before: &str,
+    recording: &mut Recording,
+) {
     let id = event.at("/tool_call_id").as_str().map(str::to_owned);
     let is_its = |step: &&mut ReadStep| step.tool_call_id == id && step.observation.is_none();
     let Some(step) = recording.steps.iter_mut().rev().find(is_its) else { return };
-    ledger.drop(event, "/tool_call_id", "said twice");
-    ledger.drop(event, "/action_id", "said twice");
+    ledger.drop(event, "/tool_call_id", REPEATED);
+    ledger.drop(event, "/action_id", REPEATED);
     ledger.drop_repeated(event, "/tool_name", &json!(step.tool));
     step.done = optional(&ledger.carry(event, "/timestamp"));
     step.observation = Some(format!("{before}{}", text(&ledger.carry(event, reason))));
@@ -160,12 +170,12 @@ fn read_refusal(ledger: &mut Ledger, event: &mut Piece, reason: &str, before: &s
 /// The texts of a list of parts; what else the parts say is kept raw.
 fn parts(ledger: &mut Ledger, event: &mut Piece, at: &str) -> String {
     let mut texts = Vec::new();
-    for mut part in ledger.split(event, at) {
+    for mut part in event.split(at) {
         if let Some(text) = ledger.carry_text(&mut part, "/text") {
             texts.push(text);
         }
-        ledger.drop(&mut part, "/type", "always the same");
-        ledger.drop(&mut part, "/cache_prompt", "always the same");
+        ledger.drop(&mut part, "/type", CONSTANT);
+        ledger.drop(&mut part, "/cache_prompt", CONSTANT);
         ledger.close(part);
     }
     texts.join("\n")

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ledger::{Ledger, Piece};
+use super::ledger::{CONSTANT, Ledger, Piece, REPEATED};
 use super::{Collected, Exit, ReadError, ReadStep, Recording, arguments, malformed, optional, text};
 
 const FILE: &str = ".traj";
@@ -11,9 +11,9 @@ const FILE: &str = ".traj";
 const MASK: &str = "[key]";
 
 pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
-    let mut document = files.json(FILE)?;
+    let (name, mut document) = files.json(FILE)?;
     if !document["trajectory"].is_array() || !document["history"].is_array() {
-        return Err(malformed(FILE, "it has no trajectory and no history"));
+        return Err(malformed(name, "it has no trajectory and no history"));
     }
     mask_replay_config(&mut document);
     let mut ledger = Ledger::default();
@@ -27,8 +27,8 @@ pub(super) fn read(files: &Collected) -> Result<Recording, ReadError> {
         }),
         ..Recording::default()
     };
-    let mut messages = ledger.split(&mut whole, "/history");
-    for mut turn in ledger.split(&mut whole, "/trajectory") {
+    let mut messages = whole.split("/history");
+    for mut turn in whole.split("/trajectory") {
         let step = read_step(&mut ledger, &mut turn, &mut messages, &history);
         ledger.close(turn);
         recording.steps.push(step);
@@ -82,19 +82,19 @@ fn read_messages(
     step: &mut ReadStep,
 ) -> Option<String> {
     let asked = &mut messages[place];
-    for mut call in ledger.split(asked, "/tool_calls") {
+    for mut call in asked.split("/tool_calls") {
         step.tool_call_id = ledger.carry_text(&mut call, "/id");
         step.tool = ledger.carry_text(&mut call, "/function/name");
         step.arguments = arguments(&ledger.carry(&mut call, "/function/arguments"));
-        ledger.drop(&mut call, "/type", "always the same");
+        ledger.drop(&mut call, "/type", CONSTANT);
         ledger.close(call);
     }
     for repeated in ["/content", "/thought", "/action"] {
-        ledger.drop(asked, repeated, "said twice");
+        ledger.drop(asked, repeated, REPEATED);
     }
     let told = messages.get_mut(place + 1).filter(|next| *next.at("/message_type") == "observation")?;
     let shown = ledger.carry(told, "/content");
-    for mut id in ledger.split(told, "/tool_call_ids") {
+    for mut id in told.split("/tool_call_ids") {
         ledger.drop_repeated(&mut id, "", &Value::from(step.tool_call_id.clone()));
         ledger.close(id);
     }
@@ -104,7 +104,7 @@ fn read_messages(
 /// Each step repeats all messages before it; those that the history has are left out.
 fn drop_query(ledger: &mut Ledger, turn: &mut Piece, history: &Value) {
     let known = history.as_array().map(Vec::as_slice).unwrap_or_default();
-    for mut message in ledger.split(turn, "/query") {
+    for mut message in turn.split("/query") {
         let is_known = known.iter().any(|item| {
             item["role"] == *message.at("/role") && text(&item["content"]) == text(message.at("/content"))
         });
