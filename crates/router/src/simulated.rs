@@ -99,8 +99,8 @@ impl Player {
     fn task(&self, messages: &[Value]) -> Option<&Task> {
         let said =
             || messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
-        let digests = said().filter_map(|content| Some(Digest::of(content.as_str()?.trim().as_bytes())));
-        let alone = digests.filter_map(|digest| self.tasks.get(&digest)).next();
+        let mut digests = said().filter_map(|content| Some(Digest::of(content.as_str()?.trim().as_bytes())));
+        let alone = digests.find_map(|digest| self.tasks.get(&digest));
         // Some scaffolds put words of their own around it.
         let among = || {
             let texts: Vec<String> = said().map(all_text).collect();
