@@ -63,8 +63,6 @@ pub struct External {
     due: VecDeque<Decision>,
     steps: Vec<LiveStep>,
     places: super::Places,
-    /// What the program printed, without its key.
-    printed: Vec<u8>,
 }
 
 /// What happens next.
@@ -98,7 +96,6 @@ impl External {
             due: VecDeque::new(),
             steps: Vec::new(),
             places: super::Places::default(),
-            printed: Vec::new(),
         }
     }
 
