@@ -130,7 +130,10 @@ async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the
         assert_eq!(shown["final_result"], outcome, "{manner}");
         assert!(!shown.to_string().contains("tf-"), "{manner}: a key is in the record");
     }
-    assert!(records(&program, "torn").contains("trajectory.json can't be read"), "the torn file is not told of");
+    assert!(
+        records(&program, "torn").contains("trajectory.json can't be read"),
+        "the torn file is not told of"
+    );
     assert_eq!(containers("fakes"), 0);
 }
 
@@ -138,7 +141,9 @@ async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the
 fn records(program: &Program, scaffold: &str) -> String {
     let journals = fs::read_dir(program.path("runs/fakes/rollouts")).unwrap();
     let mut journals = journals.map(|entry| entry.unwrap().path());
-    let of = |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!(".{scaffold}.")) && path.is_file();
+    let of = |path: &std::path::PathBuf| {
+        path.to_string_lossy().contains(&format!(".{scaffold}.")) && path.is_file()
+    };
     fs::read_to_string(journals.find(of).unwrap()).unwrap()
 }
 

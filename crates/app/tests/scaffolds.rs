@@ -57,7 +57,19 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
     let names = names.join(",");
     let server = Scripted::start(gives_up).await.unwrap();
     let url = server.base_url();
-    let run = ["run", "--home", &home, "--template", TEMPLATE, "--seeds", "0", "--scaffold", &names, "--workers", "2"];
+    let run = [
+        "run",
+        "--home",
+        &home,
+        "--template",
+        TEMPLATE,
+        "--seeds",
+        "0",
+        "--scaffold",
+        &names,
+        "--workers",
+        "2",
+    ];
     let right = ["--model", "right", "--out", "runs/right"];
     let wrong = ["--model", "wrong", "--base-url", &url, "--price", "1,2", "--out", "runs/wrong"];
     for rest in [&right[..], &wrong[..]] {
@@ -99,7 +111,8 @@ fn row(program: &Program, run: &str, id: &str, is_read: bool) -> String {
     let side = exchanges.iter().filter(|exchange| !exchange["side_call"].is_null()).count();
     let (turns, steps) = (of("turn"), of("step"));
     assert_eq!(exchanges.len() - side, turns.len(), "{id}: a request for a step is no turn");
-    let calls: usize = turns.iter().map(|turn| turn["message"]["tool_calls"].as_array().map_or(0, Vec::len)).sum();
+    let calls: usize =
+        turns.iter().map(|turn| turn["message"]["tool_calls"].as_array().map_or(0, Vec::len)).sum();
     assert_eq!(steps.len(), calls, "{id}: a call is no step");
     // The observation of each step is what the next request showed to the model.
     let last = exchanges.iter().rfind(|exchange| exchange["side_call"].is_null()).unwrap();
