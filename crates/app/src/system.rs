@@ -45,10 +45,13 @@ pub(crate) fn home(global: &Global) -> anyhow::Result<Home> {
     };
     let mut templates = vec![home.join("templates")];
     templates.extend(global.templates.iter().cloned());
+    let mut scaffolds = vec![home.join("scaffolds")];
+    scaffolds.extend(global.scaffold_folders.iter().cloned());
     Ok(Home {
         templates,
         images: home.join("images"),
         models: home.join("models"),
+        scaffolds,
         cache: cache()?,
         engine: engine(),
         isolation: Isolation::default(),
@@ -85,7 +88,7 @@ pub(crate) async fn world_behind(
     events: Events,
 ) -> anyhow::Result<World> {
     let home = Home { isolation, ..home(global)? };
-    Ok(World::open(home, key, Arc::new(WallClock), events).await?)
+    Ok(World::open(home, key, Arc::new(WallClock), events, unguessable()?).await?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where keys are read")]

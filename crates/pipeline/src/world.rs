@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use trajforge_rollout::scaffold::{MANIFEST, Manifest};
 use trajforge_router::{Cassette, Catalog, Endpoint, Secret};
-use trajforge_sandbox::{Docker, Images, Isolation, Sandboxes};
+use trajforge_sandbox::{Docker, Images, Isolation, Layer, Sandboxes};
 use trajforge_schema::{Clock, Event, ModelEntry};
 use trajforge_template::Library;
 
@@ -23,6 +24,8 @@ pub struct Home {
     pub images: PathBuf,
     /// Entries of models.
     pub models: PathBuf,
+    /// Folders of scaffolds; later ones win.
+    pub scaffolds: Vec<PathBuf>,
     /// What may be thrown away.
     pub cache: PathBuf,
     /// The container engine's address, as in `DOCKER_HOST`; the usual socket where absent.
@@ -58,15 +61,24 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Whoever listens.
     pub events: Events,
+    /// What nobody can guess: keys of the gateway's sessions are derived from it.
+    pub secret: [u8; 32],
 }
 
 /// Sandboxes of one shape that are prepared ahead of need: while a rollout acts, the one that it is verified in is made.
 const AHEAD: usize = 1;
 
 impl Home {
+    /// The folder of a scaffold that is no part of this program.
+    pub fn scaffold(&self, name: &str) -> Option<PathBuf> {
+        let folders = self.scaffolds.iter().rev().map(|folder| folder.join(name));
+        folders.into_iter().find(|folder| folder.join(MANIFEST).is_file())
+    }
+
     /// The recipes of images, and the engine that builds them.
     pub async fn open_images(&self) -> Result<Images, Error> {
-        Ok(Images::open(self.engine.as_deref(), &self.images, &self.cache).await?)
+        Ok(Images::open_with_layers(self.engine.as_deref(), &self.images, &self.scaffolds, &self.cache)
+            .await?)
     }
 }
 
@@ -77,6 +89,7 @@ impl World {
         key: fn(&str) -> Option<Secret>,
         clock: Arc<dyn Clock>,
         events: Events,
+        secret: [u8; 32],
     ) -> Result<Self, Error> {
         let catalog = Catalog::read(&home.models)?;
         let (engine, isolation) = (home.engine.as_deref(), home.isolation.clone());
@@ -84,7 +97,7 @@ impl World {
         docker.reap(&mut |event| events(event)).await?;
         let images = ImageSource::Engine;
         let sandboxes = Arc::new(docker);
-        Ok(Self { home, sandboxes, images, catalog, cassette: None, key, clock, events })
+        Ok(Self { home, sandboxes, images, catalog, cassette: None, key, clock, events, secret })
     }
 
     /// The templates there are.
@@ -125,6 +138,36 @@ impl World {
         let images = self.home.open_images().await?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)
+    }
+
+    /// The manifest of a scaffold that is no part of this program; nothing where there is none.
+    pub fn manifest(&self, name: &str) -> Result<Option<Manifest>, Error> {
+        let Some(folder) = self.home.scaffold(name) else { return Ok(None) };
+        Ok(Some(Manifest::read(&folder.join(MANIFEST))?))
+    }
+
+    /// The scaffolds that are no part of this program, by name.
+    pub fn external_scaffolds(&self) -> Vec<String> {
+        let entries = self.home.scaffolds.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let entries = entries.flatten().flatten();
+        let is_scaffold = |entry: &std::fs::DirEntry| entry.path().join(MANIFEST).is_file();
+        let names = entries.filter(is_scaffold).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The layer of a scaffold, made where it is not there; nothing for one that brings none along.
+    pub async fn layer(&self, manifest: &Manifest) -> Result<Option<Layer>, Error> {
+        let folder = self.home.scaffold(&manifest.name);
+        if !folder.is_some_and(|folder| folder.join("layer").is_dir()) {
+            return Ok(None);
+        }
+        let images = self.home.open_images().await?;
+        let layer =
+            images.layer(&manifest.name, &manifest.layer_path(), &mut |event| self.tell(event)).await?;
+        Ok(Some(layer))
     }
 
     pub(crate) fn tell(&self, event: Event) {

@@ -7,8 +7,9 @@ mod prepare;
 mod reward;
 mod rollout;
 pub mod scaffold;
+pub mod swerex;
 mod verify;
 
 pub use error::{Error, Stop};
 pub use rollout::{Attempt, Finished, Recorder, Rollout};
-pub use scaffold::{Decision, Intent, Scaffold, Seen};
+pub use scaffold::{Decision, Done, Finale, Intent, Scaffold, Seen, Wants};

@@ -163,6 +163,7 @@ impl Bench {
                 templates: vec![home.join("templates")],
                 images: home.join("images"),
                 models: home.join("models"),
+                scaffolds: vec![home.join("scaffolds")],
                 cache: self.folder.path().join("cache"),
                 engine: None,
                 isolation: trajforge_pipeline::Isolation::default(),
@@ -174,6 +175,7 @@ impl Bench {
             key: |_| None,
             clock: Arc::new(SinceNoon(Instant::now())),
             events: Arc::new(move |event| heard.lock().unwrap().push(event)),
+            secret: [0; 32],
         }
     }
 

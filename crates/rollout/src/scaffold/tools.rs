@@ -2,6 +2,8 @@
 
 mod call;
 
+pub(crate) use call::reasoning;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -99,6 +101,7 @@ impl Scaffold for Tools {
                 reasoning: if index == 0 { reasoning.clone() } else { String::new() },
                 turn: Some(self.turns),
                 tool_call_id,
+                done: None,
             })
             .collect();
         let turn = ModelTurn {
