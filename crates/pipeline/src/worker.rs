@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use trajforge_rollout::scaffold::{Nop, Oracle, Tools};
+use trajforge_rollout::scaffold::{Agent, Nop, Oracle, native};
 use trajforge_rollout::{Attempt, Finished, Rollout, Scaffold};
 use trajforge_router::pressure::BreakerState;
 use trajforge_router::{Account, Metered};
@@ -175,8 +175,10 @@ impl<'a> Worker<'a> {
         Ok(match work.lease.spec.scaffold.as_str() {
             "oracle" => Box::new(Oracle::of(&work.task)),
             "nop" => Box::new(Nop),
-            "tools" => Box::new(Tools::new(Arc::new(self.model(work)?), &work.task)),
-            other => return Err(Error::UnknownScaffold { name: other.to_owned() }),
+            other => {
+                let style = native(other).ok_or_else(|| Error::UnknownScaffold { name: other.to_owned() })?;
+                Box::new(Agent::new(style, Arc::new(self.model(work)?), &work.task))
+            }
         })
     }
 

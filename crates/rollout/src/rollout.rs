@@ -183,6 +183,9 @@ impl Episode<'_> {
             let Decision { turn, intents, ending } = decision?;
             if let Some(turn) = turn {
                 self.usage += turn.usage;
+                for call in turn.condensations.iter().filter_map(|one| one.side_call.as_ref()) {
+                    self.usage += call.usage;
+                }
                 self.recorder.record(&Record::Turn(turn))?;
             }
             seen.clear();
@@ -201,6 +204,10 @@ impl Episode<'_> {
             }
             if let Some(ending) = ending {
                 return Ok(ending);
+            }
+            let most = self.attempt.task.environment.limits.tokens;
+            if most.is_some_and(|most| self.usage.total() >= most) {
+                return Ok(Ending::LimitReached { limit: Limit::Tokens });
             }
         }
     }

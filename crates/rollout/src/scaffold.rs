@@ -1,17 +1,28 @@
 //! A scaffold: what turns a model, or a script, into an agent.
 
+mod agent;
+mod bash;
 mod nop;
 mod oracle;
-pub mod tools;
+mod text;
+mod tools;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use trajforge_router::Meter;
 use trajforge_schema::{Action, Ending, Failure, ModelTurn, Observation, Provenance};
 
+pub use agent::{Agent, Reading, Style};
 pub use nop::Nop;
 pub use oracle::Oracle;
-pub use tools::Tools;
+
+/// The native scaffolds that a model works with.
+pub const NATIVE: [Style; 5] = [tools::STYLE, bash::STYLE, text::FENCED, text::XML, text::REACT];
+
+/// The native scaffold of that name.
+pub fn native(name: &str) -> Option<Style> {
+    NATIVE.into_iter().find(|style| style.name == name)
+}
 
 /// Decides what happens next.
 #[async_trait]

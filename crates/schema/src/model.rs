@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::condensation::Condensation;
 use crate::dialect::Dialect;
 use crate::skill::Skill;
 use crate::units::{MicroDollars, PICO_PER_MICRO, TokenPrice, Tokens};
@@ -234,7 +235,7 @@ impl std::ops::AddAssign for Usage {
 }
 
 /// One exchange with a model, lossless: the reply as it came, and what it cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelTurn {
     /// From 1.
     pub turn: u32,
@@ -243,12 +244,24 @@ pub struct ModelTurn {
     /// Messages that the scaffold put before this turn and that are neither the prompt nor a tool's result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inserted: Vec<Value>,
+    /// What made the conversation shorter before this turn was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condensations: Vec<Condensation>,
     /// The provider's id of the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_id: Option<String>,
     /// Why the model stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
+    /// The log-probabilities of the reply's tokens, as the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub logprobs: Value,
+    /// The ids of the tokens that were read, where the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub prompt_token_ids: Value,
+    /// The ids of the reply's tokens, where the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub token_ids: Value,
     /// What it used.
     pub usage: Usage,
     /// What it cost; absent where the price is unknown.

@@ -256,13 +256,11 @@ fn turn_of(step: &Step) -> ModelTurn {
         message: json!({"role": "assistant", "content": null, "reasoning_content": step.reasoning,
             "tool_calls": [{"id": step.tool_call_id, "type": "function",
                 "function": {"name": step.action.kind(), "arguments": arguments.to_string()}}]}),
-        inserted: Vec::new(),
-        response_id: None,
         finish_reason: Some("tool_calls".to_owned()),
         usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20), ..Usage::default() },
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,
-        parked_seconds: 0.0,
+        ..ModelTurn::default()
     }
 }
