@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::condensation::Condensation;
 use crate::dialect::Dialect;
+use crate::provenance::Provenance;
 use crate::skill::Skill;
 use crate::units::{MicroDollars, PICO_PER_MICRO, TokenPrice, Tokens};
 
@@ -104,33 +105,6 @@ fn output_tokens() -> u64 {
 }
 fn request_seconds() -> u64 {
     300
-}
-
-/// Whether what acts is a model, or a program that stands in for one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Provenance {
-    /// A language model.
-    #[default]
-    Model,
-    /// A template's oracle, played step by step.
-    Oracle,
-    /// A program that answers like a model.
-    Simulated,
-    /// Nobody: a control.
-    Control,
-}
-
-impl Provenance {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Oracle => "oracle",
-            Self::Simulated => "simulated",
-            Self::Control => "control",
-        }
-    }
 }
 
 /// What tokens cost, in US dollars per million of them, which is the same number as micro-dollars for each.
