@@ -21,6 +21,7 @@ fn normalised(action: &Action) -> Option<Action> {
         | Action::Edit { .. }
         | Action::Search { .. }
         | Action::List { .. }
+        | Action::Tool { .. }
         | Action::Invalid { .. } => action.clone(),
     })
 }

@@ -8,7 +8,7 @@ use trajforge_router::gateway::{
     AtCap, Capture, CaptureFile, Gateway, GatewaySpec, OtherModels, Served, Session, SessionReport,
     SessionSpec, SideCalls,
 };
-use trajforge_router::pressure::Pressures;
+use trajforge_router::pressure::{Parking, Pressures};
 use trajforge_router::{Cassette, Catalog, Secret};
 use trajforge_schema::{Caps, Clock, MicroDollars, RunName, Unpriced};
 
@@ -96,6 +96,8 @@ pub async fn serve(
         side_calls: SideCalls::default(),
         unpriced: if order.allow_unpriced { Unpriced::Allow } else { Unpriced::Refuse },
         capture,
+        gate: None,
+        parking: Parking::default(),
     })?;
     Ok(Serving { gateway, session, models, left_out })
 }

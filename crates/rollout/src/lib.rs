@@ -11,4 +11,4 @@ mod verify;
 
 pub use error::{Error, Stop};
 pub use rollout::{Attempt, Finished, Recorder, Rollout};
-pub use scaffold::{Decision, Intent, Scaffold, Seen};
+pub use scaffold::{Decision, Done, Finale, Intent, Scaffold, Seen, Wants};

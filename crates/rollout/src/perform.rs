@@ -44,6 +44,9 @@ pub(crate) async fn perform(
         Action::List { path } => sandbox.list(SESSION, path.as_deref()).await?,
         Action::Think { .. } => text("Noted.", false),
         Action::Submit { .. } => text("Submitted.", false),
+        Action::Tool { name, .. } => {
+            text(&format!("{name}: only the scaffold that has this tool can do it"), true)
+        }
         Action::Invalid { tool, problem, .. } => text(&format!("{tool}: {problem}"), true),
     };
     let Shown { text, is_error, cut_bytes } = shown;

@@ -1,22 +1,23 @@
 //! The loop: prepare, let the scaffold act until it ends, verify, record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trajforge_router::Meter;
-use trajforge_sandbox::{Sandbox, SandboxExt as _, Sandboxes};
+use trajforge_sandbox::{Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{
-    Action, Choice, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, Outcome, Record,
-    RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
+    Action, Choice, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, ModelTurn, Outcome,
+    Record, RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
 };
 
 use crate::error::{Error, Stop};
 use crate::milestones::Milestones;
-use crate::perform::perform;
+use crate::perform::{Performed, perform};
 use crate::prepare;
 use crate::reward;
-use crate::scaffold::{Decision, Intent, Scaffold, Seen};
+use crate::scaffold::{Decision, Done, Finale, Intent, Scaffold, Seen, Wants};
 use crate::verify::{self, Verified};
 
 /// How often a rollout that waits for a provider is looked at.
@@ -87,10 +88,10 @@ impl Rollout<'_> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let spec = verify::sandbox_spec(attempt).map_err(Error::Failed)?;
-        let sandbox =
-            self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?;
-        let finished = self.attempt(attempt, &*sandbox, scaffold, recorder).await;
+        let spec = with(scaffold.wants(), verify::sandbox_spec(attempt).map_err(Error::Failed)?);
+        let sandbox: Arc<dyn Sandbox> =
+            self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();
+        let finished = self.attempt(attempt, &sandbox, scaffold, recorder).await;
         if let Err(error) = sandbox.stop().await {
             tracing::warn!(rollout = %attempt.rollout.id, "the sandbox could not be stopped: {error}");
         }
@@ -100,21 +101,20 @@ impl Rollout<'_> {
     async fn attempt(
         &self,
         attempt: &Attempt<'_>,
-        sandbox: &dyn Sandbox,
+        sandbox: &Arc<dyn Sandbox>,
         scaffold: &mut dyn Scaffold,
         recorder: &mut dyn Recorder,
     ) -> Result<Finished, Error> {
         let task = attempt.task;
         let failed = |failure: Failure| Error::Failed(failure);
-        self.cancellable(prepare::prepare(sandbox, task)).await?.map_err(failed)?;
+        self.cancellable(prepare::prepare(&**sandbox, task)).await?.map_err(failed)?;
         let manifest = sandbox.manifest().await.map_err(|error| failed(error.to_failure()))?;
         let started = self.clock.now();
         let clock = Instant::now();
-        recorder.record(&Record::Header(Box::new(header(attempt, scaffold, started))))?;
         let first = Delta::between(&Manifest::default(), &manifest);
         let mut episode = Episode {
             attempt,
-            sandbox,
+            sandbox: &**sandbox,
             milestones: Milestones::new(&task.milestones),
             recorder,
             state: State { cwd: task.environment.workspace.clone(), files: first },
@@ -125,13 +125,20 @@ impl Rollout<'_> {
             meter: scaffold.meter(),
             deadline: clock + Duration::from_secs(task.environment.limits.rollout_seconds),
         };
-        let mut ending = match self.cancellable(episode.act(scaffold)).await? {
+        let played = self.cancellable(episode.play(scaffold, sandbox, started)).await.map_err(Stop::Error);
+        let mut ending = match played.and_then(|played| played) {
             Ok(ending) => ending,
             Err(Stop::Failure(failure)) => Ending::Failed { failure },
-            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Error(error)) => {
+                scaffold.end(&Ending::Cancelled).await;
+                return Err(error);
+            }
         };
         let execution_seconds = clock.elapsed().saturating_sub(episode.parked()).as_secs_f64();
-        let verified = self.verify(attempt, sandbox, &mut ending).await?;
+        if let Some(finale) = scaffold.end(&ending).await {
+            episode.close(finale, &mut ending).await?;
+        }
+        let verified = self.verify(attempt, &**sandbox, &mut ending).await?;
         let summary = episode.summary(ending, verified, execution_seconds, self.clock.now());
         episode.recorder.record(&Record::Summary(Box::new(summary.clone())))?;
         Ok(Finished { summary, steps: episode.steps })
@@ -172,7 +179,36 @@ impl Rollout<'_> {
     }
 }
 
+/// A sandbox with what a scaffold wants on top of what the task asks for.
+fn with(wants: Wants, mut spec: SandboxSpec) -> SandboxSpec {
+    spec.layers = wants.layers;
+    if let Some(needs) = wants.needs {
+        spec.limits.memory_mb += needs.memory_mb;
+        spec.limits.disk_mb += needs.disk_mb;
+        spec.limits.pids += needs.pids;
+    }
+    spec
+}
+
 impl Episode<'_> {
+    /// Lets the scaffold begin, and act.
+    async fn play(
+        &mut self,
+        scaffold: &mut dyn Scaffold,
+        sandbox: &Arc<dyn Sandbox>,
+        started: Timestamp,
+    ) -> Result<Ending, Stop> {
+        let begun = self.before_the_deadline(scaffold.begin(sandbox)).await;
+        self.recorder.record(&Record::Header(Box::new(header(self.attempt, scaffold, started))))?;
+        match begun {
+            None => Ok(Ending::LimitReached { limit: Limit::Time }),
+            Some(begun) => {
+                begun?;
+                self.act(scaffold).await
+            }
+        }
+    }
+
     /// Lets the scaffold act until it ends, or until a limit does.
     async fn act(&mut self, scaffold: &mut dyn Scaffold) -> Result<Ending, Stop> {
         let mut seen = Vec::new();
@@ -181,35 +217,81 @@ impl Episode<'_> {
                 return Ok(Ending::LimitReached { limit: Limit::Time });
             };
             let Decision { turn, intents, ending } = decision?;
-            if let Some(turn) = turn {
-                self.usage += turn.usage;
-                for call in turn.condensations.iter().filter_map(|one| one.side_call.as_ref()) {
-                    self.usage += call.usage;
-                }
-                self.recorder.record(&Record::Turn(turn))?;
-            }
+            self.record_turn(turn)?;
             seen.clear();
-            for intent in intents {
-                let submits = matches!(intent.action, Action::Submit { .. });
-                seen.push(self.step(intent).await?);
-                if submits {
+            let mut coming = intents.into_iter().peekable();
+            let mut submits = false;
+            while let Some(intent) = coming.next() {
+                submits |= matches!(intent.action, Action::Submit { .. });
+                let done_together = coming.peek().is_some_and(|next| next.done.is_some());
+                seen.push(self.step(intent, done_together).await?);
+                if submits && !done_together {
                     return Ok(Ending::Submitted);
                 }
-                if self.steps >= self.attempt.task.environment.limits.steps {
-                    return Ok(Ending::LimitReached { limit: Limit::Steps });
-                }
-                if Instant::now() >= self.deadline() {
-                    return Ok(Ending::LimitReached { limit: Limit::Time });
+                let limit = self.limit_reached().filter(|_| !done_together);
+                if let Some(limit) = limit {
+                    return Ok(Ending::LimitReached { limit });
                 }
             }
             if let Some(ending) = ending {
                 return Ok(ending);
             }
-            let most = self.attempt.task.environment.limits.tokens;
-            if most.is_some_and(|most| self.usage.total() >= most) {
-                return Ok(Ending::LimitReached { limit: Limit::Tokens });
+            if let Some(limit) = self.limit_reached() {
+                return Ok(Ending::LimitReached { limit });
             }
         }
+    }
+
+    fn limit_reached(&self) -> Option<Limit> {
+        let limits = &self.attempt.task.environment.limits;
+        if self.steps >= limits.steps {
+            return Some(Limit::Steps);
+        }
+        if limits.tokens.is_some_and(|most| self.usage.total() >= most) {
+            return Some(Limit::Tokens);
+        }
+        (Instant::now() >= self.deadline()).then_some(Limit::Time)
+    }
+
+    fn record_turn(&mut self, turn: Option<ModelTurn>) -> Result<(), Error> {
+        let Some(turn) = turn else { return Ok(()) };
+        self.usage += turn.usage;
+        for call in turn.condensations.iter().filter_map(|one| one.side_call.as_ref()) {
+            self.usage += call.usage;
+        }
+        self.recorder.record(&Record::Turn(turn))
+    }
+
+    /// Takes in what a scaffold that acts by itself did since its last decision.
+    async fn close(&mut self, finale: Finale, ending: &mut Ending) -> Result<(), Error> {
+        let Finale { decisions, side_usage, joined } = finale;
+        self.usage += side_usage;
+        match self.take_in(decisions).await {
+            Ok(()) => {}
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Failure(failure)) => {
+                if !matches!(ending, Ending::Failed { .. }) {
+                    *ending = Ending::Failed { failure };
+                }
+            }
+        }
+        joined.map_or(Ok(()), |joined| self.recorder.record(&Record::Joined(joined)))
+    }
+
+    /// Records what was done, and what has changed since.
+    async fn take_in(&mut self, decisions: Vec<Decision>) -> Result<(), Stop> {
+        for decision in decisions {
+            self.record_turn(decision.turn)?;
+            let mut coming = decision.intents.into_iter().peekable();
+            while let Some(intent) = coming.next() {
+                let done_together = coming.peek().is_some();
+                self.step(intent, done_together).await?;
+            }
+        }
+        let later = self.sandbox.delta().await?;
+        self.manifest.apply(&later);
+        self.state.files.extend(later);
+        Ok(())
     }
 
     /// Waits for something until the task's time is up; while the scaffold waits for a provider, it stands still.
@@ -236,16 +318,20 @@ impl Episode<'_> {
         self.meter.as_ref().map(|meter| meter.parking().time()).unwrap_or_default()
     }
 
-    /// One step: act, look at what changed, credit milestones, record.
-    async fn step(&mut self, intent: Intent) -> Result<Seen, Stop> {
-        let Intent { action, reasoning, turn, tool_call_id } = intent;
-        let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
-        let left = self.deadline().saturating_duration_since(Instant::now());
-        let before = Instant::now();
-        let performed = perform(self.sandbox, &action, most.min(left).max(Duration::from_millis(1))).await?;
-        let seconds = before.elapsed().as_secs_f64();
-        let files = if action.may_change_state() { self.sandbox.delta().await? } else { Delta::default() };
-        let milestones = if files.is_empty() && !self.looks_beyond_files() {
+    /// One step: act, look at what changed, credit milestones, record. What was done together with the next one is looked
+    /// at with that.
+    async fn step(&mut self, intent: Intent, done_together: bool) -> Result<Seen, Stop> {
+        let Intent { action, reasoning, turn, tool_call_id, done } = intent;
+        let may_have_changed = match &done {
+            Some(_) => !done_together,
+            None => action.may_change_state(),
+        };
+        let (performed, seconds) = match done {
+            Some(Done { observation, seconds }) => (Performed { observation, cwd: None }, seconds),
+            None => self.perform(&action).await?,
+        };
+        let files = if may_have_changed { self.sandbox.delta().await? } else { Delta::default() };
+        let milestones = if done_together || files.is_empty() && !self.looks_beyond_files() {
             Vec::new()
         } else {
             self.milestones.newly_reached(self.sandbox).await?
@@ -270,6 +356,14 @@ impl Episode<'_> {
             seconds,
         }))?;
         Ok(seen)
+    }
+
+    async fn perform(&self, action: &Action) -> Result<(Performed, f64), Stop> {
+        let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
+        let left = self.deadline().saturating_duration_since(Instant::now());
+        let before = Instant::now();
+        let performed = perform(self.sandbox, action, most.min(left).max(Duration::from_millis(1))).await?;
+        Ok((performed, before.elapsed().as_secs_f64()))
     }
 
     /// With services or carried folders, progress need not show in the workspace.

@@ -2,17 +2,25 @@
 
 mod agent;
 mod bash;
+mod external;
+mod manifest;
 mod nop;
 mod oracle;
+pub mod reader;
 mod text;
 mod tools;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use trajforge_router::Meter;
-use trajforge_schema::{Action, Ending, Failure, ModelTurn, Observation, Provenance};
+use trajforge_sandbox::{Layer, Sandbox};
+use trajforge_schema::{Action, Ending, Failure, Joined, ModelTurn, Observation, Provenance, Usage};
 
 pub use agent::{Agent, Reading, Style};
+pub use external::{Access, External};
+pub use manifest::{Invalid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;
 
@@ -38,8 +46,24 @@ pub trait Scaffold: Send {
         None
     }
 
+    /// What its sandbox has to have beyond what the task asks for.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// Begins to work in the task's sandbox, which is ready. What it offers is asked for afterwards.
+    async fn begin(&mut self, _sandbox: &Arc<dyn Sandbox>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// What to do after having seen the results of the actions decided last time.
     async fn decide(&mut self, seen: &[Seen]) -> Result<Decision, Failure>;
+
+    /// Ends what it began: called once, whatever happened, when no further decision is asked for. A scaffold that acts by
+    /// itself tells what it did since its last one.
+    async fn end(&mut self, _ending: &Ending) -> Option<Finale> {
+        None
+    }
 }
 
 /// A scaffold's version, its prompt and its tools, as sent or as they would be sent.
@@ -84,4 +108,35 @@ pub struct Intent {
     pub turn: Option<u32>,
     /// The tool call that asks for it.
     pub tool_call_id: Option<String>,
+    /// What came of it, where the scaffold has done it by itself.
+    pub done: Option<Done>,
+}
+
+/// An action that a scaffold has carried out by itself. Several of one turn are looked at together, after the last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// What the agent saw of it.
+    pub observation: Observation,
+    /// Seconds that it took, as far as can be told from outside.
+    pub seconds: f64,
+}
+
+/// What a scaffold's sandbox has to have beyond what the task asks for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wants {
+    /// What is mounted into it.
+    pub layers: Vec<Layer>,
+    /// What it may use on top.
+    pub needs: Option<Needs>,
+}
+
+/// What a scaffold that acts by itself did since its last decision.
+#[derive(Debug, Clone, Default)]
+pub struct Finale {
+    /// The last turns, and what was done because of them.
+    pub decisions: Vec<Decision>,
+    /// What its side calls used: they are no turns.
+    pub side_usage: Usage,
+    /// What its own record adds.
+    pub joined: Option<Joined>,
 }

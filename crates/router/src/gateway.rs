@@ -11,6 +11,7 @@
 
 mod exchange;
 mod flight;
+mod gate;
 mod prepare;
 mod relay;
 mod serve;
@@ -25,6 +26,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,11 +36,12 @@ use trajforge_schema::{MicroDollars, ModelEntry, Unpriced, Usage};
 use crate::budget::{Account, Budget};
 use crate::cassette::Cassette;
 use crate::error::Error;
-use crate::pressure::Pressures;
+use crate::pressure::{Parking, Pressures};
 use crate::secret::Secret;
 use crate::wire::Wire;
 
 pub use exchange::{CaptureFile, EXCHANGE_VERSION, Exchange, ExchangeEnd, View};
+pub use gate::{Gate, Knock};
 pub use side::{SideCalls, SideRule};
 
 /// Whoever takes the records.
@@ -89,6 +93,10 @@ pub struct SessionSpec {
     pub unpriced: Unpriced,
     /// Whoever takes the records.
     pub capture: Capture,
+    /// Whoever looks at each step before it goes on.
+    pub gate: Option<Arc<dyn Gate>>,
+    /// What time counts as that is spent waiting for an endpoint or for money.
+    pub parking: Parking,
 }
 
 /// What happens to a request for a model that the session does not serve.
@@ -102,7 +110,8 @@ pub enum OtherModels {
 }
 
 /// The status that tells a scaffold to stop: these two are repeated by none that was tried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum AtCap {
     /// 401.
     #[default]
@@ -248,6 +257,11 @@ impl Session {
     /// What clients of Anthropic's dialect take as their base URL: they add `/v1` themselves.
     pub fn anthropic_base_url(&self) -> &str {
         &self.root
+    }
+
+    /// What its URL has after the gateway's address: for clients that reach the gateway at another one.
+    pub fn path(&self) -> &str {
+        self.root.find("/s/").map_or("", |start| &self.root[start..])
     }
 
     /// The key. It identifies the session by itself, for clients whose URL is fixed.

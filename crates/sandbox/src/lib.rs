@@ -29,7 +29,7 @@ pub use reaper::Leftover;
 pub use sandbox::docker::Docker;
 pub use sandbox::scripted::{Reply, Scripted};
 pub use sandbox::{Room, Sandbox, SandboxExt, Sandboxes};
-pub use spec::{Network, SandboxSpec, UnknownUser, User};
+pub use spec::{Layer, Network, SandboxSpec, UnknownUser, User};
 pub use trajforge_shim::protocol;
 pub use trajforge_shim::protocol::{
     Command, Counted, Identity, Meanwhile, Owner, Packed, Started, Stopped, Unpacked, Usage,

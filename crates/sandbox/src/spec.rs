@@ -26,6 +26,17 @@ pub struct SandboxSpec {
     pub network: Network,
     /// Bytes of output that are kept of one command: half from its beginning, half from its end.
     pub output_bytes: u64,
+    /// Folders that are mounted into it, read-only.
+    pub layers: Vec<Layer>,
+}
+
+/// Programs and libraries of their own that are mounted into a sandbox, read-only: a named volume of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Layer {
+    /// The volume's name.
+    pub volume: String,
+    /// Where it lies inside, absolute.
+    pub path: String,
 }
 
 impl SandboxSpec {
@@ -52,6 +63,7 @@ impl SandboxSpec {
             variables: environment.variables.clone(),
             network: Network::None,
             output_bytes: Self::OUTPUT_BYTES,
+            layers: Vec::new(),
         })
     }
 }

@@ -16,6 +16,7 @@ fn spec() -> SandboxSpec {
         variables: std::collections::BTreeMap::new(),
         network: Network::None,
         output_bytes: SandboxSpec::OUTPUT_BYTES,
+        layers: Vec::new(),
     }
 }
 

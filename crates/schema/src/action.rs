@@ -1,6 +1,7 @@
 //! What an agent can do: one closed set for every scaffold.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One action of an agent. The tag `type` and the field names are the ones that reach a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,13 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
+    /// What a scaffold of its own did, in its own words: no action of this set stands for it.
+    Tool {
+        /// The tool's name.
+        name: String,
+        /// Its arguments, every one.
+        arguments: Value,
+    },
     /// What a model asked for and no tool could be made of: recorded as it came, answered with an error.
     Invalid {
         /// The name that was called.
@@ -113,12 +121,13 @@ impl Action {
             Self::List { .. } => "list",
             Self::Think { .. } => "think",
             Self::Submit { .. } => "submit",
+            Self::Tool { .. } => "tool",
             Self::Invalid { .. } => "invalid",
         }
     }
 
     /// Whether the action can change the sandbox; the others need no look at the workspace afterwards.
     pub fn may_change_state(&self) -> bool {
-        matches!(self, Self::Bash { .. } | Self::Write { .. } | Self::Edit { .. })
+        matches!(self, Self::Bash { .. } | Self::Write { .. } | Self::Edit { .. } | Self::Tool { .. })
     }
 }

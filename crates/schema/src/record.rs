@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::choice::Choice;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, RunName};
+use crate::joined::Joined;
 use crate::model::{ModelTurn, Usage};
 use crate::outcome::{Ending, Outcome};
 use crate::provenance::Provenance;
@@ -30,6 +31,8 @@ pub enum Record {
     Turn(ModelTurn),
     /// A step, written before the next one is asked for.
     Step(Step),
+    /// What the scaffold's own record adds to the steps, at most once, after the last of them.
+    Joined(Joined),
     /// The last line; a journal without one belongs to a rollout that did not finish.
     Summary(Box<Summary>),
 }
@@ -135,6 +138,8 @@ pub struct Trajectory {
     pub turns: Vec<ModelTurn>,
     /// The steps.
     pub steps: Vec<Step>,
+    /// What the scaffold's own record says, which is in the steps already; absent for scaffolds without one.
+    pub joined: Option<Joined>,
     /// What is known at the end; absent for a rollout that did not finish.
     pub summary: Option<Summary>,
 }

@@ -106,7 +106,7 @@ impl Sample {
             None => Vec::new(),
         };
         let summary = Some(self.summary(&steps, &turns));
-        Trajectory { header, turns, steps, summary }
+        Trajectory { header, turns, steps, joined: None, summary }
     }
 
     fn header(&self) -> Header {

@@ -65,6 +65,20 @@ impl Delta {
         self.changed.is_empty() && self.removed.is_empty()
     }
 
+    /// Takes in what changed afterwards, so that both are one.
+    pub fn extend(&mut self, later: Self) {
+        for path in later.removed {
+            self.changed.remove(&path);
+            if !self.removed.contains(&path) {
+                self.removed.push(path);
+            }
+        }
+        for (path, entry) in later.changed {
+            self.removed.retain(|removed| *removed != path);
+            self.changed.insert(path, entry);
+        }
+    }
+
     /// What has to be applied to `before` to reach `after`.
     pub fn between(before: &Manifest, after: &Manifest) -> Self {
         let changed = after

@@ -18,7 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use trajforge_schema::{Digest, Header, Record, Summary, Trajectory, WIRE_VERSION};
+use trajforge_schema::{Digest, Header, Joined, Record, Step, Summary, Trajectory, WIRE_VERSION};
 
 use crate::error::{Error, Result, failed};
 
@@ -44,6 +44,7 @@ pub struct JournalWriter {
 enum Place {
     Header,
     Middle,
+    Joined,
     End,
     Broken,
 }
@@ -91,7 +92,8 @@ impl JournalWriter {
             (Place::Header, Record::Header(_)) | (Place::Middle, Record::Turn(_) | Record::Step(_)) => {
                 Ok(Place::Middle)
             }
-            (Place::Middle, Record::Summary(_)) => Ok(Place::End),
+            (Place::Middle, Record::Joined(_)) => Ok(Place::Joined),
+            (Place::Middle | Place::Joined, Record::Summary(_)) => Ok(Place::End),
             _ => Err(Error::OutOfOrder { path: self.path.clone(), record: kind_of(record) }),
         }
     }
@@ -124,7 +126,8 @@ pub fn read(path: &Path) -> Result<Read> {
     let Some(Record::Header(header)) = records.next() else {
         return Err(Error::Headless { path: path.to_owned() });
     };
-    let mut trajectory = Trajectory { header: *header, turns: Vec::new(), steps: Vec::new(), summary: None };
+    let mut trajectory =
+        Trajectory { header: *header, turns: Vec::new(), steps: Vec::new(), joined: None, summary: None };
     for (index, record) in records.enumerate() {
         let misplaced = trajectory.summary.is_some() || matches!(record, Record::Header(_));
         if misplaced {
@@ -138,6 +141,10 @@ pub fn read(path: &Path) -> Result<Read> {
             Record::Header(_) => {}
             Record::Turn(reply) => trajectory.turns.push(reply),
             Record::Step(step) => trajectory.steps.push(step),
+            Record::Joined(joined) => {
+                put_into(&mut trajectory.steps, &joined);
+                trajectory.joined = Some(joined);
+            }
             Record::Summary(summary) => {
                 if let Some(last) = trajectory.steps.last_mut() {
                     last.reward += summary.settlement;
@@ -147,6 +154,22 @@ pub fn read(path: &Path) -> Result<Read> {
         }
     }
     Ok(Read { trajectory, torn })
+}
+
+/// Gives the steps what the scaffold's own record knows of them.
+fn put_into(steps: &mut [Step], joined: &Joined) {
+    for known in &joined.steps {
+        let place = usize::try_from(known.step).ok().and_then(|number| number.checked_sub(1));
+        let Some(step) = place.and_then(|place| steps.get_mut(place)) else { continue };
+        step.observation.exit_code = step.observation.exit_code.or(known.exit_code);
+        step.observation.is_error |= step.observation.exit_code.is_some_and(|code| code != 0);
+        if let Some(cwd) = &known.cwd {
+            step.state.cwd.clone_from(cwd);
+        }
+        if let (true, Some(text)) = (step.observation.text.is_empty(), &known.observation) {
+            step.observation.text.clone_from(text);
+        }
+    }
 }
 
 /// Cuts a torn tail off the file, and says what was cut.
@@ -284,6 +307,7 @@ fn kind_of(record: &Record) -> &'static str {
         Record::Header(_) => "header",
         Record::Turn(_) => "turn",
         Record::Step(_) => "step",
+        Record::Joined(_) => "joined",
         Record::Summary(_) => "summary",
     }
 }

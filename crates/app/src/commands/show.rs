@@ -76,6 +76,7 @@ fn action(action: &Action) -> String {
         Action::List { path } => format!("list {}", path.as_deref().unwrap_or(".")),
         Action::Think { thought } => format!("think {thought}"),
         Action::Submit { message } => format!("submit {}", message.as_deref().unwrap_or_default()),
+        Action::Tool { name, arguments } => format!("{name} {}", shortened(&arguments.to_string())),
         Action::Invalid { tool, arguments, .. } => format!("{tool} {arguments}"),
     }
 }

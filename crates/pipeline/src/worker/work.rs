@@ -73,7 +73,7 @@ impl Recorder for Journal<'_> {
                 let mut answered = self.running.answered.lock().unwrap_or_else(PoisonError::into_inner);
                 answered.extend(self.work.model().map(str::to_owned));
             }
-            Record::Header(_) | Record::Summary(_) => {}
+            Record::Header(_) | Record::Joined(_) | Record::Summary(_) => {}
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl Agent {
         let mut intents = Vec::with_capacity(actions.len());
         for (tool_call_id, action) in actions {
             let reasoning = reasoning.take().unwrap_or_default();
-            intents.push(Intent { action, reasoning, turn: Some(self.turns), tool_call_id });
+            intents.push(Intent { action, reasoning, turn: Some(self.turns), tool_call_id, done: None });
         }
         self.asked = intents.iter().map(|intent| intent.action.clone()).collect();
         let valid = self.asked.iter().any(|action| action.kind() != "invalid");

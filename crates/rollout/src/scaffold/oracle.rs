@@ -40,7 +40,7 @@ impl Scaffold for Oracle {
         let Some(OracleStep { reasoning, action }) = self.steps.pop_front() else {
             return Ok(Decision { ending: Some(Ending::Stopped), ..Decision::default() });
         };
-        let intent = Intent { action, reasoning, turn: None, tool_call_id: None };
+        let intent = Intent { action, reasoning, turn: None, tool_call_id: None, done: None };
         Ok(Decision { intents: vec![intent], ..Decision::default() })
     }
 }

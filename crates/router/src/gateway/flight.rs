@@ -113,6 +113,7 @@ impl Flight {
     /// One of the session's steps is taken for it.
     pub(super) fn takes_step(&mut self) {
         self.is_step = true;
+        self.state.step_begins();
     }
 
     /// The request leaves.
@@ -232,6 +233,9 @@ impl Flight {
         }
         self.mask();
         (self.state.spec.capture)(&self.exchange);
+        if self.is_step {
+            self.state.step_ends();
+        }
         self.state.leave(self.exchange.usage, self.exchange.cost.unwrap_or_default());
     }
 

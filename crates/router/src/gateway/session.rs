@@ -20,6 +20,7 @@ pub(super) struct State {
     progress: Mutex<Progress>,
     closed: watch::Sender<bool>,
     flights: watch::Sender<usize>,
+    open_steps: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -37,7 +38,8 @@ struct Progress {
 impl State {
     pub(super) fn new(spec: SessionSpec, token: String, key: Secret) -> Self {
         let progress = Mutex::default();
-        Self { spec, token, key, progress, closed: watch::Sender::new(false), flights: watch::Sender::new(0) }
+        let (closed, flights) = (watch::Sender::new(false), watch::Sender::new(0));
+        Self { spec, token, key, progress, closed, flights, open_steps: watch::Sender::new(0) }
     }
 
     /// What stands in its URL.
@@ -85,6 +87,22 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// A step is under way.
+    pub(super) fn step_begins(&self) {
+        self.open_steps.send_modify(|open| *open += 1);
+    }
+
+    /// A step is recorded, whatever came of it.
+    pub(super) fn step_ends(&self) {
+        self.open_steps.send_modify(|open| *open -= 1);
+    }
+
+    /// Comes back when every step that has begun is recorded.
+    pub(super) async fn no_step_is_open(&self) {
+        // The sender is this session's own: it can't be gone.
+        let _ = self.open_steps.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// Gives a step back: the request brought no reply.

@@ -1,13 +1,14 @@
 //! Side calls: what a scaffold asks a model for beside its work, such as titles, commit messages and summaries.
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 
 /// How a side call is told from a step. All the signs that a rule names have to be there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SideRule {
     /// What the call is for: the word in the records.

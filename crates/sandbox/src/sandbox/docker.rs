@@ -243,10 +243,11 @@ impl Maker {
 
     fn host_config(&self, shape: &Shape, sockets: &Sockets) -> HostConfig {
         let memory = i64::try_from(shape.memory_mb << 20).unwrap_or(i64::MAX);
-        let binds = vec![
+        let mut binds = vec![
             format!("{}:{SHIM_PATH}:ro", self.shim),
             format!("{}:{HOST_FOLDER}:ro", sockets.folder().display()),
         ];
+        binds.extend(shape.layers.iter().map(|layer| format!("{}:{}:ro", layer.volume, layer.path)));
         HostConfig {
             auto_remove: Some(true),
             network_mode: Some(

@@ -38,5 +38,6 @@ pub(crate) async fn spec() -> SandboxSpec {
         variables: std::collections::BTreeMap::new(),
         network: Network::None,
         output_bytes: SandboxSpec::OUTPUT_BYTES,
+        layers: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use trajforge_schema::{Dialect, Failure, FailureCode};
 
 use super::super::flight::{Flight, Leave};
+use super::super::gate;
 use super::super::prepare::{self, Prepared};
 use super::super::session::State;
 use super::super::{AtCap, Served, Shared};
@@ -56,6 +57,9 @@ impl Asked<'_> {
         if let Some(capped) = self.state.capped() {
             return Err(self.at_cap(capped));
         }
+        if flight.exchange.side_call.is_none() {
+            gate::hold(self.state, flight).await.map_err(|reason| self.at_cap(reason))?;
+        }
         let served = self.served(&body)?;
         flight.goes_to(&served.entry);
         if flight.exchange.side_call.is_none() {
@@ -102,6 +106,7 @@ impl Asked<'_> {
 
     /// Reserves the money and waits for the endpoint's turn.
     async fn leave(&self, served: &Served, prepared: &Prepared) -> Result<Leave, Refusal> {
+        let _parked = self.state.spec.parking.park();
         let bound = Bound::of_bytes(&served.entry, &prepared.body, prepared.bytes.len());
         let account = Account { key: served.entry.key_variable.clone(), ..self.state.spec.account.clone() };
         let reservation = match bound.worst_case(&served.entry) {

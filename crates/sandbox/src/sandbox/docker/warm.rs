@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use trajforge_schema::RunName;
 
 use super::Blank;
-use crate::spec::{Network, SandboxSpec};
+use crate::spec::{Layer, Network, SandboxSpec};
 
 /// What a container can't change any more once it is there. Everything else is told in the handshake.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,7 @@ pub(super) struct Shape {
     pub(super) memory_mb: u64,
     pub(super) cpus: f64,
     pub(super) pids: u32,
+    pub(super) layers: Vec<Layer>,
 }
 
 impl Shape {
@@ -28,6 +29,7 @@ impl Shape {
             memory_mb: spec.limits.memory_mb,
             cpus: spec.limits.cpus,
             pids: spec.limits.pids,
+            layers: spec.layers.clone(),
         }
     }
 }

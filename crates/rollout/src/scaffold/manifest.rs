@@ -1,0 +1,167 @@
+//! A scaffold's manifest, `scaffolds/NAME/scaffold.yaml`: what it is, how it is started, and what its words mean.
+
+mod check;
+mod placeholder;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trajforge_router::gateway::{AtCap, SideRule};
+use trajforge_schema::Dialect;
+
+pub use placeholder::Places;
+pub use tool::ToolRule;
+
+/// A manifest's file name.
+pub const MANIFEST: &str = "scaffold.yaml";
+
+/// A scaffold that is no part of this program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name that `--scaffold` takes; also its folder's.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// One line for people.
+    pub summary: String,
+    /// Under which terms it comes.
+    pub license: String,
+    /// Where it is at home.
+    pub homepage: String,
+    /// Where it runs.
+    pub runs: Runs,
+    /// The program and its arguments; `{placeholders}` are filled in.
+    pub command: Vec<String>,
+    /// Variables of its environment; `{placeholders}` are filled in.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Files that are laid down before it starts, path to content; `{placeholders}` are filled in, in both.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// What it speaks to a model.
+    #[serde(default = "dialect")]
+    pub dialect: Dialect,
+    /// The port of the sandbox's loopback that leads to the gateway; any free one where absent.
+    #[serde(default)]
+    pub port: u16,
+    /// The status that makes it stop.
+    #[serde(default)]
+    pub at_cap: AtCap,
+    /// Which of its calls are no steps.
+    #[serde(default)]
+    pub side_calls: Vec<SideRule>,
+    /// What it needs beside the task.
+    #[serde(default)]
+    pub limits: Needs,
+    /// Which of its tools are which actions; the others are recorded as they are.
+    #[serde(default)]
+    pub tools: BTreeMap<String, ToolRule>,
+    /// For scaffolds without tools: a reply in words is an action under this name, since the scaffold acts upon it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_action: Option<String>,
+    /// Files that are taken out at the end.
+    #[serde(default)]
+    pub collect: Vec<Wanted>,
+    /// What understands those files; the gateway's record alone where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<ReaderName>,
+    /// Programs that the task's image must have.
+    #[serde(default)]
+    pub requires: Vec<String>,
+}
+
+/// Where a scaffold runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// As a program inside the task's sandbox, which asks its model through the gateway.
+    Container,
+}
+
+/// What a scaffold takes on top of what the task allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Needs {
+    /// Memory, in MiB.
+    pub memory_mb: u64,
+    /// Disk, in MiB.
+    pub disk_mb: u64,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Seconds in which it may end by itself once it was told to stop.
+    pub grace_seconds: u64,
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self { memory_mb: 512, disk_mb: 256, pids: 64, grace_seconds: 10 }
+    }
+}
+
+/// A file that is taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Absolute, once its placeholders are filled in.
+    pub path: String,
+    /// A larger one is left where it is, in MiB.
+    #[serde(default = "max_mb")]
+    pub max_mb: u64,
+}
+
+/// The readers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderName {
+    /// mini-swe-agent's trajectory file.
+    MiniSweAgent,
+    /// SWE-agent's `.traj`.
+    SweAgent,
+    /// The events of an OpenHands conversation.
+    Openhands,
+    /// What Aider's driver writes down.
+    Aider,
+}
+
+fn dialect() -> Dialect {
+    Dialect::OpenaiChat
+}
+
+fn max_mb() -> u64 {
+    32
+}
+
+/// Why a manifest can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} is no valid scaffold: {message}")]
+pub struct Invalid {
+    /// The file.
+    pub file: String,
+    /// What is wrong, with line and column where it is known.
+    pub message: String,
+}
+
+impl Manifest {
+    /// Reads one; its name must be its folder's.
+    pub fn read(file: &Path) -> Result<Self, Invalid> {
+        let invalid = |message: String| Invalid { file: file.display().to_string(), message };
+        let text = std::fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
+        let manifest: Self =
+            serde_saphyr::from_str(&text).map_err(|error| invalid(error.without_snippet().to_string()))?;
+        let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        if folder != Some(manifest.name.as_str()) {
+            return Err(invalid(format!("its name is {:?}, and that of its folder is not", manifest.name)));
+        }
+        manifest.check().map_err(invalid)?;
+        Ok(manifest)
+    }
+
+    /// Where its layer lies inside a sandbox.
+    pub fn layer_path(&self) -> String {
+        format!("/opt/trajforge/{}", self.name)
+    }
+}
