@@ -49,6 +49,7 @@ pub(crate) fn home(global: &Global) -> anyhow::Result<Home> {
         templates,
         images: home.join("images"),
         models: home.join("models"),
+        scaffolds: home.join("scaffolds"),
         cache: cache()?,
         engine: engine(),
     })
@@ -75,7 +76,7 @@ fn cache() -> anyhow::Result<PathBuf> {
 /// The world of a command that needs sandboxes.
 pub(crate) async fn world(global: &Global, events: Events) -> anyhow::Result<World> {
     let home = home(global)?;
-    Ok(World::open(home, key, Arc::new(WallClock), events).await?)
+    Ok(World::open(home, key, Arc::new(WallClock), events, unguessable()?).await?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where keys are read")]

@@ -22,6 +22,9 @@ pub enum Error {
     /// Something about sandboxes.
     #[error(transparent)]
     Sandbox(#[from] trajforge_sandbox::Error),
+    /// A scaffold's manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] trajforge_rollout::scaffold::Invalid),
     /// Something about a dataset.
     #[error(transparent)]
     Dataset(#[from] trajforge_dataset::Error),
@@ -50,6 +53,8 @@ pub enum Error {
     UnknownScaffold {
         /// What was asked for.
         name: String,
+        /// Those that there are beside the native ones.
+        external: Vec<String>,
     },
     /// The run has no such rollout.
     #[error("{} has no rollout {id:?}", run.display())]
@@ -153,6 +158,7 @@ impl Error {
             Self::Template(Template::Fault(_) | Template::Id(_)) => Code::Tf101,
             Self::Template(Template::UnknownTemplate { .. })
             | Self::UnknownScaffold { .. }
+            | Self::Manifest(_)
             | Self::UnknownRollout { .. }
             | Self::NoRecord { .. }
             | Self::NoHome
@@ -212,7 +218,14 @@ impl Error {
                 Some("put the template back as it was, or raise its version and start a new run".to_owned())
             }
             Self::Seeds { .. } => Some("write 0..10 (0 to 9), 0..=9, or 1,4,7".to_owned()),
-            Self::UnknownScaffold { .. } => Some("the scaffolds are oracle, nop and tools".to_owned()),
+            Self::UnknownScaffold { external, .. } => {
+                let names: Vec<&str> = ["oracle", "nop", "tools"]
+                    .into_iter()
+                    .chain(external.iter().map(String::as_str))
+                    .collect();
+                Some(format!("the scaffolds are {}", names.join(", ")))
+            }
+            Self::Manifest(_) => Some("docs/scaffolds.md says what stands in a scaffold.yaml".to_owned()),
             Self::UnknownRollout { nearest: Some(id), .. } => Some(format!("did you mean {id}?")),
             Self::UnknownRollout { .. } => Some("`trajforge status RUN` lists them".to_owned()),
             Self::NoRecord { .. } => Some("resume the run with `trajforge run --resume`".to_owned()),

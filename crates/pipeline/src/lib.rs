@@ -2,6 +2,7 @@
 
 pub mod dataset;
 mod error;
+mod externals;
 pub mod gate;
 pub mod gateway;
 mod keeper;

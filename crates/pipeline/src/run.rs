@@ -21,6 +21,7 @@ use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;
 
 use crate::error::Error;
+use crate::externals::Externals;
 use crate::keeper::Keeper;
 use crate::models::Models;
 use crate::routing::Routing;
@@ -87,6 +88,7 @@ pub(crate) struct Running<'a> {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) images: BTreeMap<String, String>,
     pub(crate) models: BTreeMap<String, Arc<Endpoint>>,
+    pub(crate) externals: Externals,
     /// Programs that play models, for as long as the run is worked on.
     _simulated: Vec<Simulated>,
     pub(crate) terms: Terms,
@@ -111,6 +113,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     // What can't be had is found out before anything is written.
     let images = images(world, &library, &plan, cancel).await?;
     let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
+    let mut externals = interruptible(cancel, Externals::of(world, &plan)).await?;
     let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
     let store = match &order.plan {
         Some(_) => RunStore::create(&order.folder, plan)?,
@@ -123,8 +126,10 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     queue.reopen(&failed(&*queue).await?).await?;
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
+    externals.serve(world, &terms).await?;
     let mut running = Running {
         terms,
+        externals,
         routing,
         images,
         models: endpoints,
@@ -141,6 +146,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         queue,
     };
     let ended = work(&running, order.workers).await;
+    running.externals.stop().await;
     world.sandboxes.drain().await;
     lock.release();
     if let Some(error) = running.fatal.take() {
@@ -206,7 +212,7 @@ async fn routing(
 
 /// What a run would plan, without writing anything.
 pub fn dry_run(world: &World, plan: &PlanOrder) -> Result<Vec<Planned>, Error> {
-    plan_rollouts(plan, &world.library()?)
+    plan_rollouts(world, plan, &world.library()?)
 }
 
 fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library) -> Result<RunPlan, Error> {
@@ -221,15 +227,18 @@ fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library
         caps: order.caps,
         unpriced: order.unpriced,
         route: plan.route.clone(),
-        rollouts: plan_rollouts(plan, library)?.into_iter().map(|planned| planned.spec).collect(),
+        rollouts: plan_rollouts(world, plan, library)?.into_iter().map(|planned| planned.spec).collect(),
     })
 }
 
-fn plan_rollouts(plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Error> {
+fn plan_rollouts(world: &World, plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Error> {
     let scaffold = |name: &String| match name.as_str() {
         "oracle" | "nop" => Ok(ScaffoldUse { name: name.clone(), needs_model: false }),
         other if native(other).is_some() => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
-        _ => Err(Error::UnknownScaffold { name: name.clone() }),
+        _ => match world.manifest(name)? {
+            Some(_) => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
+            None => Err(Error::UnknownScaffold { name: name.clone(), external: world.external_scaffolds() }),
+        },
     };
     let scaffolds = plan.scaffolds.iter().map(scaffold).collect::<Result<_, _>>()?;
     let mut tasks = Vec::new();
@@ -281,8 +290,15 @@ async fn images(
     for template in templates {
         names.insert(library.template(template)?.definition.environment.image);
     }
+    interruptible(cancel, world.images(&names)).await
+}
+
+async fn interruptible<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
-        made = world.images(&names) => made,
+        done = work => done,
         () = cancel.cancelled() => Err(Error::Interrupted),
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::{Agent, Nop, Oracle, native};
 use trajforge_rollout::{Attempt, Finished, Rollout, Scaffold};
 use trajforge_router::pressure::BreakerState;
-use trajforge_router::{Account, Metered};
+use trajforge_router::{Account, Endpoint, Metered};
 use trajforge_scheduler::{Completion, Lease, Release, Released};
 use trajforge_schema::{
     Boundary, Ending, Event, Failure, FailureCode, Header, Limit, MicroDollars, Outcome, RolloutId, Summary,
@@ -152,8 +152,8 @@ impl<'a> Worker<'a> {
     async fn attempt(&self, work: &Work<'_>, cancel: &CancellationToken) -> Result<Tried, Error> {
         let (running, spec, task) = (self.running, &work.lease.spec, &work.task);
         let image = running.images.get(&task.environment.image).map(String::as_str).unwrap_or_default();
-        let mut scaffold = self.scaffold(work)?;
         let mut journal = Journal { writer: running.store.begin(&spec.id)?, running, work };
+        let mut scaffold = self.scaffold(work)?;
         let (run, choice) = (&running.store.plan().name, work.choice.as_ref());
         let attempt = Attempt { task, rollout: spec, run, image, choice };
         let rollout = Rollout { sandboxes: &*running.world.sandboxes, clock: &*running.world.clock, cancel };
@@ -175,15 +175,35 @@ impl<'a> Worker<'a> {
         Ok(match work.lease.spec.scaffold.as_str() {
             "oracle" => Box::new(Oracle::of(&work.task)),
             "nop" => Box::new(Nop),
-            other => {
-                let style = native(other).ok_or_else(|| Error::UnknownScaffold { name: other.to_owned() })?;
-                Box::new(Agent::new(style, Arc::new(self.model(work)?), &work.task))
-            }
+            other => match native(other) {
+                Some(style) => Box::new(Agent::new(style, Arc::new(self.model(work)?), &work.task)),
+                None => return self.external(other, work),
+            },
         })
+    }
+
+    /// A scaffold that is no part of this program.
+    fn external(&self, name: &str, work: &Work<'_>) -> Result<Box<dyn Scaffold>, Error> {
+        let running = self.running;
+        let (endpoint, account) = self.endpoint(work)?;
+        let folder = running.store.scaffold_folder(&work.lease.spec.id);
+        let on_terms = (&running.terms, account);
+        match running.externals.scaffold((name, &work.task), &endpoint, on_terms, &folder)? {
+            Some(scaffold) => Ok(Box::new(scaffold)),
+            None => Err(Error::UnknownScaffold {
+                name: name.to_owned(),
+                external: running.world.external_scaffolds(),
+            }),
+        }
     }
 
     /// The rollout's model, on the rollout's account.
     fn model(&self, work: &Work<'_>) -> Result<Metered, Error> {
+        let (endpoint, account) = self.endpoint(work)?;
+        Ok(Metered::new(endpoint, &self.running.terms, account))
+    }
+
+    fn endpoint(&self, work: &Work<'_>) -> Result<(Arc<Endpoint>, Account), Error> {
         let (running, name) = (self.running, work.model().unwrap_or_default());
         let endpoint = match running.models.get(name) {
             Some(endpoint) => Arc::clone(endpoint),
@@ -194,7 +214,7 @@ impl<'a> Worker<'a> {
             run: Some(running.store.plan().name.clone()),
             key: endpoint.entry().key_variable.clone(),
         };
-        Ok(Metered::new(endpoint, &running.terms, account))
+        Ok((endpoint, account))
     }
 
     async fn commit(&self, lease: &Lease, done: &Done) -> Result<(), Error> {

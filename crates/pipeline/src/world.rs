@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use trajforge_rollout::scaffold::{MANIFEST, Manifest};
 use trajforge_router::{Catalog, Endpoint, Secret};
-use trajforge_sandbox::{Docker, Images, Sandboxes};
+use trajforge_sandbox::{Docker, Images, Layer, Sandboxes};
 use trajforge_schema::{Clock, Event, ModelEntry};
 use trajforge_template::Library;
 
@@ -23,6 +24,8 @@ pub struct Home {
     pub images: PathBuf,
     /// Entries of models.
     pub models: PathBuf,
+    /// Manifests of scaffolds.
+    pub scaffolds: PathBuf,
     /// What may be thrown away.
     pub cache: PathBuf,
     /// The container engine's address, as in `DOCKER_HOST`; the usual socket where absent.
@@ -54,6 +57,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Whoever listens.
     pub events: Events,
+    /// What nobody can guess: keys of the gateway's sessions are derived from it.
+    pub secret: [u8; 32],
 }
 
 /// Sandboxes of one shape that are prepared ahead of need: while a rollout acts, the one that it is verified in is made.
@@ -62,7 +67,8 @@ const AHEAD: usize = 1;
 impl Home {
     /// The recipes of images, and the engine that builds them.
     pub async fn open_images(&self) -> Result<Images, Error> {
-        Ok(Images::open(self.engine.as_deref(), &self.images, &self.cache).await?)
+        Ok(Images::open_with_layers(self.engine.as_deref(), &self.images, &self.scaffolds, &self.cache)
+            .await?)
     }
 }
 
@@ -73,12 +79,13 @@ impl World {
         key: fn(&str) -> Option<Secret>,
         clock: Arc<dyn Clock>,
         events: Events,
+        secret: [u8; 32],
     ) -> Result<Self, Error> {
         let catalog = Catalog::read(&home.models)?;
         let docker = Docker::connect_warm(home.engine.as_deref(), &home.cache, AHEAD).await?;
         docker.reap(&mut |event| events(event)).await?;
         let images = ImageSource::Engine;
-        Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events })
+        Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events, secret })
     }
 
     /// The templates there are.
@@ -113,6 +120,36 @@ impl World {
         let images = self.home.open_images().await?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(images.ensure(&names, &mut |event| self.tell(event)).await?)
+    }
+
+    /// The manifest of a scaffold that is no part of this program; nothing where there is none.
+    pub fn manifest(&self, name: &str) -> Result<Option<Manifest>, Error> {
+        let file = self.home.scaffolds.join(name).join(MANIFEST);
+        if !file.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Manifest::read(&file)?))
+    }
+
+    /// The scaffolds that are no part of this program, by name.
+    pub fn external_scaffolds(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.home.scaffolds).into_iter().flatten().flatten();
+        let is_scaffold = |entry: &std::fs::DirEntry| entry.path().join(MANIFEST).is_file();
+        let names = entries.filter(is_scaffold).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// The layer of a scaffold, made where it is not there; nothing for one that brings none along.
+    pub async fn layer(&self, manifest: &Manifest) -> Result<Option<Layer>, Error> {
+        if !self.home.scaffolds.join(&manifest.name).join("layer").is_dir() {
+            return Ok(None);
+        }
+        let images = self.home.open_images().await?;
+        let layer =
+            images.layer(&manifest.name, &manifest.layer_path(), &mut |event| self.tell(event)).await?;
+        Ok(Some(layer))
     }
 
     pub(crate) fn tell(&self, event: Event) {

@@ -10,6 +10,7 @@
 
 mod mistake;
 mod play;
+mod tongue;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trajforge_schema::{Digest, ModelEntry, Provenance, Skill, Task, TaskId};
 
+use crate::dialect::all_text;
 use crate::scripted::{Scripted, ScriptedReply};
 
 pub use mistake::Mistake;
@@ -86,21 +88,26 @@ impl Player {
         let Some(Move { reasoning, action }) = play.moves.get(said.len()) else {
             return says("I have nothing more to do.");
         };
-        let Some(action) = action else { return says(reasoning) };
-        let mut arguments = serde_json::to_value(action).unwrap_or_default();
-        if let Value::Object(fields) = &mut arguments {
-            fields.shift_remove("type");
-        }
-        let function = json!({ "name": action.kind(), "arguments": arguments.to_string() });
+        let called = action.as_ref().and_then(|action| tongue::call(action, request));
+        let Some((name, arguments)) = called else { return says(reasoning) };
+        let function = json!({ "name": name, "arguments": arguments.to_string() });
         let id = format!("simulated-{attempt}-{}", said.len() + 1);
         let calls = json!([{ "id": id, "type": "function", "function": function }]);
         json!({ "role": "assistant", "content": reasoning, "tool_calls": calls })
     }
 
     fn task(&self, messages: &[Value]) -> Option<&Task> {
-        let instructions = messages.iter().filter(|message| message["role"] == "user");
-        let digests = instructions.filter_map(|message| Some(message["content"].as_str()?.trim().as_bytes()));
-        digests.map(Digest::of).find_map(|digest| self.tasks.get(&digest)).map(Arc::as_ref)
+        let said =
+            || messages.iter().filter(|message| message["role"] == "user").map(|message| &message["content"]);
+        let digests = said().filter_map(|content| Some(Digest::of(content.as_str()?.trim().as_bytes())));
+        let alone = digests.filter_map(|digest| self.tasks.get(&digest)).next();
+        // Some scaffolds put words of their own around it.
+        let among = || {
+            let texts: Vec<String> = said().map(all_text).collect();
+            let is_in = |task: &&Arc<Task>| texts.iter().any(|text| text.contains(task.instruction.trim()));
+            self.tasks.values().find(is_in)
+        };
+        alone.or_else(among).map(Arc::as_ref)
     }
 
     /// Which attempt a conversation is: its first call says so, and a conversation without one is new.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use trajforge_router::budget::{Account, Budget};
 use trajforge_router::gateway::{AtCap, Exchange, ExchangeEnd, OtherModels, Served, SideCalls};
-use trajforge_router::pressure::Pressures;
+use trajforge_router::pressure::{Parking, Pressures};
 use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, SessionSpec};
 use trajforge_schema::{Caps, Clock, Dialect, ModelEntry, Timestamp, Unpriced};
 
@@ -62,6 +62,8 @@ fn session(entry: ModelEntry, record: Arc<Mutex<Vec<Exchange>>>) -> SessionSpec 
         at_cap: AtCap::Unauthorized,
         side_calls: SideCalls::default(),
         unpriced: Unpriced::Refuse,
+        gate: None,
+        parking: Parking::default(),
         capture: Arc::new(move |exchange| record.lock().unwrap().push(exchange.clone())),
     }
 }

@@ -161,8 +161,11 @@ async fn images(address: Option<&str>, recipes: &Path, cache: &Path) -> Finding 
         Ok(list) => list,
         Err(error) => return finding("images", Grade::Fail, error.to_failure().message, error.hint()),
     };
-    let missing: Vec<&str> =
-        list.iter().filter(|image| image.bytes.is_none()).map(|image| image.name.as_str()).collect();
+    let missing: Vec<&str> = list
+        .iter()
+        .filter(|image| image.is_for_tasks && image.bytes.is_none())
+        .map(|image| image.name.as_str())
+        .collect();
     if missing.is_empty() {
         return finding("images", Grade::Ok, format!("{} are there", list.len()), None);
     }

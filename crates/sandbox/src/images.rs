@@ -1,5 +1,6 @@
 //! The images that sandboxes start from: recipes in a folder, tagged by their content, built once.
 
+mod layer;
 mod recipe;
 mod root;
 
@@ -20,9 +21,10 @@ use trajforge_schema::Event;
 
 use crate::engine::{Engine, is_full, status};
 use crate::error::{Error, Result};
-use recipe::Recipe;
+use recipe::{Base, Recipe};
 
-pub use root::{ROOT_IMAGE, ROOT_SOURCE};
+pub use layer::LAYER_LABEL;
+pub use root::{BOOKWORM, ROOT_IMAGE, Root, TRIXIE};
 
 /// Marks an image that was built from a recipe; the value is the recipe's name.
 pub const IMAGE_LABEL: &str = "trajforge.image";
@@ -36,10 +38,12 @@ pub struct ImageStatus {
     pub name: String,
     /// The tag that its content gives it.
     pub tag: String,
-    /// The recipe that it builds upon; nothing for those on the root image.
+    /// The recipe that it builds upon; nothing for those on a root.
     pub parent: Option<String>,
     /// Its size in bytes, if it is there.
     pub bytes: Option<u64>,
+    /// Whether tasks run in it; else scaffolds are made of it.
+    pub is_for_tasks: bool,
 }
 
 /// The recipes of a folder, and the engine that builds them.
@@ -57,7 +61,20 @@ impl Images {
     /// Reads the recipes below a folder and connects to the engine; `cache` holds the locks by which several processes
     /// build each image only once.
     pub async fn open(address: Option<&str>, folder: &Path, cache: &Path) -> Result<Self> {
-        let recipes = recipe::read_all(folder)?;
+        Self::of(address, recipe::read_all(folder, None)?, cache).await
+    }
+
+    /// The same, with the layers of the scaffolds in another folder: `NAME/layer/` there is the recipe `scaffold-NAME`.
+    pub async fn open_with_layers(
+        address: Option<&str>,
+        folder: &Path,
+        scaffolds: &Path,
+        cache: &Path,
+    ) -> Result<Self> {
+        Self::of(address, recipe::read_all(folder, Some(scaffolds))?, cache).await
+    }
+
+    async fn of(address: Option<&str>, recipes: BTreeMap<String, Recipe>, cache: &Path) -> Result<Self> {
         let locks = cache.join("locks");
         std::fs::create_dir_all(&locks).map_err(|source| Error::File {
             path: locks.display().to_string(),
@@ -99,8 +116,9 @@ impl Images {
             list.push(ImageStatus {
                 name: name.clone(),
                 tag: recipe.tag.clone(),
-                parent: recipe.parent.clone(),
+                parent: recipe.base.parent().map(str::to_owned),
                 bytes: self.size(&recipe.tag).await?,
+                is_for_tasks: *self.root_of(recipe) == BOOKWORM,
             });
         }
         Ok(list)
@@ -137,6 +155,14 @@ impl Images {
         }
     }
 
+    fn root_of(&self, recipe: &Recipe) -> &'static Root {
+        match &recipe.base {
+            Base::Root(root) => root,
+            // Every chain of recipes was followed to its root when they were read.
+            Base::Recipe(parent) => self.recipes.get(parent).map_or(&BOOKWORM, |parent| self.root_of(parent)),
+        }
+    }
+
     fn recipe(&self, name: &str) -> Result<&Recipe> {
         self.recipes.get(name).ok_or_else(|| Error::ImageMissing { image: format!("trajforge/{name}") })
     }
@@ -151,9 +177,9 @@ impl Images {
             if self.size(&recipe.tag).await?.is_some() {
                 return Ok(recipe.tag.clone());
             }
-            match &recipe.parent {
-                Some(parent) => drop(self.one(parent, tell).await?),
-                None => self.root(tell).await?,
+            match &recipe.base {
+                Base::Recipe(parent) => drop(self.one(parent, tell).await?),
+                Base::Root(root) => self.root(root, tell).await?,
             }
             let _lock = self.lock(&recipe.tag).await?;
             if self.size(&recipe.tag).await?.is_none() {
@@ -163,27 +189,27 @@ impl Images {
         })
     }
 
-    async fn root(&self, tell: Tell<'_>) -> Result<()> {
-        if self.size(ROOT_IMAGE).await?.is_some() {
+    async fn root(&self, root: &Root, tell: Tell<'_>) -> Result<()> {
+        if self.size(root.image).await?.is_some() {
             return Ok(());
         }
-        let _lock = self.lock(ROOT_IMAGE).await?;
-        if self.size(ROOT_IMAGE).await?.is_some() {
+        let _lock = self.lock(root.image).await?;
+        if self.size(root.image).await?.is_some() {
             return Ok(());
         }
         let make = async {
-            match self.pull_root(ROOT_SOURCE).await {
+            match self.pull_root(root, root.source).await {
                 Ok(()) => Ok(()),
                 Err(error @ Error::DiskFull { .. }) => Err(error),
                 Err(error) => {
                     tell(Event::Warning {
                         message: format!("{}; making it with mmdebstrap", error.to_failure().message),
                     });
-                    self.bootstrap_root().await
+                    self.bootstrap_root(root).await
                 }
             }
         };
-        timed(ROOT_IMAGE, tell, make).await
+        timed(root.image, tell, make).await
     }
 
     async fn build(&self, name: &str, recipe: &Recipe) -> Result<()> {

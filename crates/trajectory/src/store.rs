@@ -8,6 +8,7 @@
 //!   spend.jsonl                   what was spent (the router's)
 //!   lock                          held by the process that works on the run
 //!   rollouts/ID.jsonl             the journal of a rollout
+//!   rollouts/ID.scaffold/         what an external scaffold and its model said, and the files that it left
 //!   rollouts/ID.lost-1.jsonl      what earlier tries of it left behind
 //! ```
 
@@ -128,6 +129,10 @@ impl RunStore {
         let number = self.lost(rollout).len() + 1;
         let aside = self.lost_path(rollout, number);
         fs::rename(&path, &aside).map_err(failed("move", &path))?;
+        let folder = self.scaffold_folder(rollout);
+        if folder.exists() {
+            fs::rename(&folder, aside.with_extension("scaffold")).map_err(failed("move", &folder))?;
+        }
         Ok(Some(aside))
     }
 
@@ -215,6 +220,11 @@ impl RunStore {
     /// Where the journal of a rollout is, or will be.
     pub fn journal_path(&self, rollout: &RolloutId) -> PathBuf {
         self.journals().join(format!("{rollout}.jsonl"))
+    }
+
+    /// Where an external scaffold's own record of a rollout is, or will be.
+    pub fn scaffold_folder(&self, rollout: &RolloutId) -> PathBuf {
+        self.journals().join(format!("{rollout}.scaffold"))
     }
 
     fn lost_path(&self, rollout: &RolloutId, number: usize) -> PathBuf {

@@ -69,6 +69,7 @@ impl Bed {
             templates: vec![root.join("bench/templates")],
             images: root.join("images"),
             models: root.join("models"),
+            scaffolds: root.join("scaffolds"),
             cache: folder.join("cache"),
             engine: None,
         };
@@ -90,7 +91,7 @@ impl Bed {
 }
 
 async fn world(home: &Home, events: Events) -> anyhow::Result<World> {
-    Ok(World::open(home.clone(), |_| None, Arc::new(WallClock), events).await?)
+    Ok(World::open(home.clone(), |_| None, Arc::new(WallClock), events, [0; 32]).await?)
 }
 
 fn spec(task: &Task, image: &str) -> anyhow::Result<SandboxSpec> {

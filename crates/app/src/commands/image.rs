@@ -35,7 +35,8 @@ pub(crate) async fn build(
     let all = images.list().await.map_err(Error::from)?;
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     if wanted.is_empty() {
-        wanted = all.iter().map(|image| image.name.as_str()).collect();
+        let of_tasks = all.iter().filter(|image| image.is_for_tasks);
+        wanted = of_tasks.map(|image| image.name.as_str()).collect();
     }
     let events = progress::events();
     Ok(images.ensure(&wanted, &mut |event| events(event)).await.map_err(Error::from)?)
@@ -67,11 +68,26 @@ async fn prune(global: &Global, images: &Images, dry_run: bool) -> anyhow::Resul
             output::data(tag)?;
         }
     }
+    let layers = prune_layers(global, images, dry_run).await?;
     if global.json {
-        output::json(&json!({ "removed": outdated, "dry_run": dry_run }))?;
+        output::json(&json!({ "removed": outdated, "removed_layers": layers, "dry_run": dry_run }))?;
     } else {
         let done = if dry_run { "would be removed" } else { "removed" };
-        output::say(format!("{} images {done}", outdated.len()));
+        output::say(format!("{} images and {} volumes of layers {done}", outdated.len(), layers.len()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Volumes of scaffolds' layers that no recipe asks for any more; those in use stay.
+async fn prune_layers(global: &Global, images: &Images, dry_run: bool) -> anyhow::Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for volume in images.outdated_layers().await.map_err(Error::from)? {
+        if dry_run || images.remove_layer(&volume).await.map_err(Error::from)? {
+            if !global.json {
+                output::data(&volume)?;
+            }
+            removed.push(volume);
+        }
+    }
+    Ok(removed)
 }

@@ -170,6 +170,7 @@ impl Bench {
                 templates: vec![home.join("templates")],
                 images: home.join("images"),
                 models: home.join("models"),
+                scaffolds: home.join("scaffolds"),
                 cache: self.folder.path().join("cache"),
                 engine: None,
             },
@@ -179,6 +180,7 @@ impl Bench {
             key: |_| None,
             clock: Arc::new(SinceNoon(Instant::now())),
             events: Arc::new(move |event| heard.lock().unwrap().push(event)),
+            secret: [0; 32],
         }
     }
 

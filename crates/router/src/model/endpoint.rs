@@ -47,6 +47,11 @@ impl Endpoint {
         &self.entry
     }
 
+    /// Its key.
+    pub fn key(&self) -> Option<&Secret> {
+        self.key.as_ref()
+    }
+
     /// The body of a request, in the endpoint's dialect, with the entry's own parameters.
     pub fn body(&self, request: &ChatRequest) -> Value {
         let mut chat = Map::new();

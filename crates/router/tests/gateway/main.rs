@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use trajforge_router::budget::{Account, Budget};
 use trajforge_router::gateway::{AtCap, Exchange, OtherModels, Served, SessionReport, SideCalls};
-use trajforge_router::pressure::Pressures;
+use trajforge_router::pressure::{Parking, Pressures};
 use trajforge_router::{Gateway, GatewaySpec, Scripted, ScriptedReply, Secret, Session, SessionSpec};
 use trajforge_schema::{Caps, Clock, Dialect, ModelEntry, RolloutId, Timestamp, Unpriced};
 
@@ -143,6 +143,8 @@ fn session_spec(upstream: &Scripted, dialect: Dialect, exchanges: Arc<Mutex<Vec<
         at_cap: AtCap::Unauthorized,
         side_calls: SideCalls::default(),
         unpriced: Unpriced::Refuse,
+        gate: None,
+        parking: Parking::default(),
         capture: Arc::new(move |exchange| {
             exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange.clone());
         }),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use trajforge_schema::Digest;
 
-use super::root::{ROOT_IMAGE, ROOT_VERSION};
+use super::root::{BOOKWORM, Root, TRIXIE};
 use crate::error::{Error, Result};
 
 /// One recipe, whole.
@@ -15,10 +15,29 @@ use crate::error::{Error, Result};
 pub(super) struct Recipe {
     /// The exact tag of its image.
     pub(super) tag: String,
-    /// The recipe that it builds upon; nothing for the root image.
-    pub(super) parent: Option<String>,
+    /// What it builds upon.
+    pub(super) base: Base,
     dockerfile: String,
     files: BTreeMap<String, Piece>,
+}
+
+/// What a recipe builds upon.
+#[derive(Debug, Clone)]
+pub(super) enum Base {
+    /// A small Debian.
+    Root(&'static Root),
+    /// Another recipe.
+    Recipe(String),
+}
+
+impl Base {
+    /// The other recipe's name.
+    pub(super) fn parent(&self) -> Option<&str> {
+        match self {
+            Self::Root(_) => None,
+            Self::Recipe(name) => Some(name),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -27,13 +46,31 @@ struct Piece {
     content: Vec<u8>,
 }
 
-/// Reads all recipes below a folder.
-pub(super) fn read_all(folder: &Path) -> Result<BTreeMap<String, Recipe>> {
+/// What stands for this machine's certificates in a recipe: they are no part of its content.
+const HOST_FOLDER: &str = ".host";
+/// Where machines keep them.
+const CERTIFICATES: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"];
+
+/// The recipe of a scaffold's layer.
+pub(super) fn of_scaffold(name: &str) -> String {
+    format!("scaffold-{name}")
+}
+
+/// Reads all recipes below a folder, and those of the layers of the scaffolds in another.
+pub(super) fn read_all(folder: &Path, scaffolds: Option<&Path>) -> Result<BTreeMap<String, Recipe>> {
     let mut raw = BTreeMap::new();
     for path in entries(folder)? {
         if path.join("Dockerfile").is_file() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             raw.insert(name, Draft::read(&path)?);
+        }
+    }
+    for path in scaffolds.filter(|folder| folder.is_dir()).map_or_else(|| Ok(Vec::new()), entries)? {
+        let layer = path.join("layer");
+        if layer.join("Dockerfile").is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            raw.insert(of_scaffold(&name), Draft::read(&layer)?);
         }
     }
     let mut recipes = BTreeMap::new();
@@ -57,7 +94,8 @@ impl Recipe {
         let mut archive = tar::Builder::new(Vec::new());
         let dockerfile = Piece { mode: 0o644, content: self.dockerfile.clone().into_bytes() };
         let all = self.files.iter().filter(|(path, _)| *path != "Dockerfile");
-        for (path, piece) in all.chain([(&"Dockerfile".to_owned(), &dockerfile)]) {
+        let host = self.of_host();
+        for (path, piece) in all.chain([(&"Dockerfile".to_owned(), &dockerfile)]).chain(&host) {
             let mut header = tar::Header::new_gnu();
             header.set_size(piece.content.len() as u64);
             header.set_mode(piece.mode);
@@ -68,12 +106,23 @@ impl Recipe {
         }
         archive.into_inner().map_err(|source| file_error(Path::new("Dockerfile"), "pack a recipe", source))
     }
+
+    /// This machine's certificates, for a recipe that asks for them: behind a network that reads along, package registries
+    /// are not trusted without. Empty where the machine keeps them elsewhere.
+    fn of_host(&self) -> BTreeMap<String, Piece> {
+        if !self.dockerfile.contains(&format!("COPY {HOST_FOLDER} ")) {
+            return BTreeMap::new();
+        }
+        let content = CERTIFICATES.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default();
+        let path = format!("{HOST_FOLDER}/ca-certificates.crt");
+        BTreeMap::from([(path, Piece { mode: 0o644, content })])
+    }
 }
 
 /// A recipe whose parent's tag is not known yet.
 struct Draft {
     folder: PathBuf,
-    parent: Option<String>,
+    base: Base,
     from: String,
     files: BTreeMap<String, Piece>,
 }
@@ -97,19 +146,21 @@ impl Draft {
             return Err(wrong("it must have exactly one FROM"));
         };
         let from = from.to_owned();
-        let base = from.split_whitespace().nth(1).unwrap_or_default();
-        let parent = if base == ROOT_IMAGE {
-            None
+        let start = from.split_whitespace().nth(1).unwrap_or_default();
+        let base = if let Some(root) = Root::of(start) {
+            Base::Root(root)
         } else {
-            let name = base.strip_prefix("trajforge/").filter(|name| !name.contains(':'));
+            let name = start.strip_prefix("trajforge/").filter(|name| !name.contains(':'));
             let name = name.ok_or_else(|| {
+                let (task, scaffold) = (BOOKWORM.image, TRIXIE.image);
                 wrong(&format!(
-                    "it starts from {base:?}; write FROM {ROOT_IMAGE}, or FROM trajforge/NAME with the name of another recipe"
+                    "it starts from {start:?}; write FROM {task}, for a scaffold's layer FROM {scaffold}, or FROM \
+                     trajforge/NAME with the name of another recipe"
                 ))
             })?;
-            Some(name.to_owned())
+            Base::Recipe(name.to_owned())
         };
-        Ok(Self { folder: folder.to_owned(), parent, from, files })
+        Ok(Self { folder: folder.to_owned(), base, from, files })
     }
 
     fn digest(&self, parent: &str) -> Digest {
@@ -149,24 +200,24 @@ fn finish(
             reason: format!("it builds upon itself: {}", above.join(" upon ")),
         });
     }
-    let parent_tag = match &draft.parent {
-        None => ROOT_IMAGE.to_owned(),
-        Some(parent) => {
+    let parent_tag = match &draft.base {
+        Base::Root(root) => root.image.to_owned(),
+        Base::Recipe(parent) => {
             above.push(name.to_owned());
             let tag = finish(parent, drafts, recipes, above)?;
             above.pop();
             tag
         }
     };
-    let identity = match &draft.parent {
-        None => format!("{ROOT_IMAGE}@{ROOT_VERSION}"),
-        Some(_) => parent_tag.clone(),
+    let identity = match &draft.base {
+        Base::Root(root) => root.identity(),
+        Base::Recipe(_) => parent_tag.clone(),
     };
     let tag = format!("trajforge/{name}:{}", draft.digest(&identity).short());
     let text = String::from_utf8_lossy(&draft.files["Dockerfile"].content).into_owned();
     let recipe = Recipe {
         tag: tag.clone(),
-        parent: draft.parent.clone(),
+        base: draft.base.clone(),
         dockerfile: text.replacen(&draft.from, &format!("FROM {parent_tag}"), 1),
         files: draft
             .files
@@ -225,7 +276,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        read_all(folder.path())
+        read_all(folder.path(), None)
     }
 
     const BASE: (&str, &str) = ("base/Dockerfile", "FROM trajforge/debian:bookworm-slim\nRUN true\n");
@@ -253,7 +304,7 @@ mod tests {
     #[test]
     fn a_child_is_built_upon_its_parents_exact_tag() {
         let recipes = recipes(&[BASE, CHILD]).unwrap();
-        assert_eq!(recipes["child"].parent.as_deref(), Some("base"));
+        assert_eq!(recipes["child"].base.parent(), Some("base"));
         assert!(recipes["child"].dockerfile.contains(&format!("FROM {}\nCOPY", recipes["base"].tag)));
         assert!(recipes["base"].dockerfile.starts_with("FROM trajforge/debian:bookworm-slim\n"));
     }

@@ -1,4 +1,4 @@
-//! The root of all images: a small Debian, pulled where a registry has it, made with mmdebstrap where none does.
+//! The roots of all images: small Debians, pulled where a registry has them, made with mmdebstrap where none does.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,12 +13,40 @@ use tokio::process::Command;
 use super::Images;
 use crate::error::{Error, Result};
 
-/// What recipes start from.
+/// What most recipes start from.
 pub const ROOT_IMAGE: &str = "trajforge/debian:bookworm-slim";
-/// Where it is pulled from.
-pub const ROOT_SOURCE: &str = "debian:bookworm-slim";
-/// Raised when what is in the root image changes on purpose: it counts for every tag.
-pub(super) const ROOT_VERSION: u32 = 1;
+
+/// Something that recipes may start from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Its tag.
+    pub image: &'static str,
+    /// Where it is pulled from.
+    pub source: &'static str,
+    /// The release of Debian.
+    suite: &'static str,
+    /// Raised when what is in it changes on purpose: it counts for every tag.
+    version: u32,
+}
+
+/// What tasks run in.
+pub const BOOKWORM: Root =
+    Root { image: ROOT_IMAGE, source: "debian:bookworm-slim", suite: "bookworm", version: 1 };
+/// What scaffolds are made of: its interpreters are recent enough for all of them.
+pub const TRIXIE: Root =
+    Root { image: "trajforge/debian:trixie-slim", source: "debian:trixie-slim", suite: "trixie", version: 1 };
+
+impl Root {
+    /// The root with that tag.
+    pub(super) fn of(image: &str) -> Option<&'static Self> {
+        [&BOOKWORM, &TRIXIE].into_iter().find(|root| root.image == image)
+    }
+
+    /// What counts for the tags of everything that is made of it.
+    pub(super) fn identity(&self) -> String {
+        format!("{}@{}", self.image, self.version)
+    }
+}
 
 /// How long a registry may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,8 +56,8 @@ const PROGRAM: &str = "mmdebstrap";
 const SHOWN: usize = 1500;
 
 impl Images {
-    /// Pulls an image and tags it as the root image.
-    pub async fn pull_root(&self, source: &str) -> Result<()> {
+    /// Pulls an image and tags it as a root.
+    pub async fn pull_root(&self, root: &Root, source: &str) -> Result<()> {
         let doing = format!("pull {source}");
         let (name, tag) = source.rsplit_once(':').unwrap_or((source, "latest"));
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
@@ -46,7 +74,7 @@ impl Images {
                 }
             }
         }
-        let (repository, tag) = ROOT_IMAGE.rsplit_once(':').unwrap_or((ROOT_IMAGE, "latest"));
+        let (repository, tag) = root.image.rsplit_once(':').unwrap_or((root.image, "latest"));
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.engine
             .client
@@ -55,15 +83,15 @@ impl Images {
             .map_err(|error| self.engine.error(&format!("tag {source}"), error))
     }
 
-    /// Makes the root image from Debian's packages.
-    pub async fn bootstrap_root(&self) -> Result<()> {
+    /// Makes a root from Debian's packages.
+    pub async fn bootstrap_root(&self, root: &Root) -> Result<()> {
         if !is_installed().await && !install().await {
             return Err(Error::ProgramMissing {
                 program: PROGRAM.to_owned(),
-                purpose: format!("the image {ROOT_IMAGE} without a registry"),
+                purpose: format!("the image {} without a registry", root.image),
             });
         }
-        let broken = |reason: String| Error::ImageBroken { image: ROOT_IMAGE.to_owned(), reason };
+        let broken = |reason: String| Error::ImageBroken { image: root.image.to_owned(), reason };
         let mut making = Command::new(PROGRAM)
             .args(["--quiet", "--variant=minbase", "--format=tar"])
             .args(
@@ -72,7 +100,7 @@ impl Images {
             )
             .arg("--dpkgopt=path-include=/usr/share/doc/*/copyright")
             .arg(r#"--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin"#)
-            .args(["bookworm", "-", "http://deb.debian.org/debian"])
+            .args([root.suite, "-", "http://deb.debian.org/debian"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -88,20 +116,24 @@ impl Images {
             let _ = complaints.read_to_end(&mut words).await;
             words
         });
-        let imported = self.import(out).await;
+        let imported = self.import(root, out).await;
         let status = making.wait().await.map_err(|error| broken(error.to_string()))?;
         if !status.success() {
             let words = complaining.await.unwrap_or_default();
             let words = String::from_utf8_lossy(&words[words.len().saturating_sub(SHOWN)..]).into_owned();
             // What was imported of a torn archive must not be taken for the image.
-            self.remove(ROOT_IMAGE).await?;
+            self.remove(root.image).await?;
             return Err(broken(format!("{PROGRAM} ended with {status}: {}", words.trim())));
         }
         imported
     }
 
-    async fn import(&self, archive: impl tokio::io::AsyncRead + Send + Unpin + 'static) -> Result<()> {
-        let (repository, tag) = ROOT_IMAGE.rsplit_once(':').unwrap_or((ROOT_IMAGE, "latest"));
+    async fn import(
+        &self,
+        root: &Root,
+        archive: impl tokio::io::AsyncRead + Send + Unpin + 'static,
+    ) -> Result<()> {
+        let (repository, tag) = root.image.rsplit_once(':').unwrap_or((root.image, "latest"));
         let options = CreateImageOptionsBuilder::default()
             .from_src("-")
             .repo(repository)
@@ -122,7 +154,7 @@ impl Images {
         let body = bollard::body_try_stream(pieces);
         let mut progress = self.engine.client.create_image(Some(options), Some(body), None);
         while let Some(step) = progress.next().await {
-            step.map_err(|error| self.engine.error(&format!("import {ROOT_IMAGE}"), error))?;
+            step.map_err(|error| self.engine.error(&format!("import {}", root.image), error))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use trajforge_sandbox::images::{IMAGE_LABEL, ROOT_IMAGE};
+use trajforge_sandbox::images::{BOOKWORM, IMAGE_LABEL, ROOT_IMAGE};
 use trajforge_sandbox::{Error, Images};
 use trajforge_schema::Event;
 
@@ -84,16 +84,16 @@ async fn the_root_image_is_pulled_or_made() {
     // A registry on the loopback serves the image that is here, as Docker's own would.
     let registry = Registry::serve(&client, ROOT_IMAGE).await;
     let source = format!("{}/debian:bookworm-slim", registry.address());
-    images.pull_root(&source).await.unwrap();
+    images.pull_root(&BOOKWORM, &source).await.unwrap();
     let pulled = client.inspect_image(ROOT_IMAGE).await.unwrap();
     assert_eq!(pulled.id, before.id, "what was pulled is something else");
     client.remove_image(&source, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
 
     let silent = format!("{}/no-such:tag", registry.address());
-    let error = images.pull_root(&silent).await.unwrap_err();
+    let error = images.pull_root(&BOOKWORM, &silent).await.unwrap_err();
     assert!(matches!(error, Error::Docker { .. }), "{error:?}");
 
-    images.bootstrap_root().await.unwrap();
+    images.bootstrap_root(&BOOKWORM).await.unwrap();
     let made = client.inspect_image(ROOT_IMAGE).await.unwrap();
     let config = made.config.unwrap();
     assert_eq!(config.cmd.unwrap(), ["bash"]);
