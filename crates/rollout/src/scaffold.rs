@@ -7,6 +7,7 @@ mod manifest;
 mod nop;
 mod oracle;
 pub mod reader;
+pub mod stdio;
 mod text;
 mod tools;
 
@@ -23,6 +24,7 @@ pub use external::{Access, External};
 pub use manifest::{Invalid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;
+pub use stdio::Stdio;
 
 /// The native scaffolds that a model works with.
 pub const NATIVE: [Style; 5] = [tools::STYLE, bash::STYLE, text::FENCED, text::XML, text::REACT];
