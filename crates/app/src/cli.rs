@@ -37,12 +37,15 @@ pub(crate) struct Global {
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// The folder that holds templates/, images/ and models/; found from here or from the program where absent.
+    /// The folder that holds templates/, images/, models/ and scaffolds/; found from here or from the program where absent.
     #[arg(long, global = true, env = "TRAJFORGE_HOME", hide_env_values = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// One more root of templates, which wins over the ones before it.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) templates: Vec<PathBuf>,
+    /// One more folder of scaffolds, which wins over the ones before it.
+    #[arg(long = "scaffolds", global = true, value_name = "DIR")]
+    pub(crate) scaffold_folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

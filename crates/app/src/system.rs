@@ -45,11 +45,13 @@ pub(crate) fn home(global: &Global) -> anyhow::Result<Home> {
     };
     let mut templates = vec![home.join("templates")];
     templates.extend(global.templates.iter().cloned());
+    let mut scaffolds = vec![home.join("scaffolds")];
+    scaffolds.extend(global.scaffold_folders.iter().cloned());
     Ok(Home {
         templates,
         images: home.join("images"),
         models: home.join("models"),
-        scaffolds: home.join("scaffolds"),
+        scaffolds,
         cache: cache()?,
         engine: engine(),
     })

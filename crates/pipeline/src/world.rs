@@ -24,8 +24,8 @@ pub struct Home {
     pub images: PathBuf,
     /// Entries of models.
     pub models: PathBuf,
-    /// Manifests of scaffolds.
-    pub scaffolds: PathBuf,
+    /// Folders of scaffolds; later ones win.
+    pub scaffolds: Vec<PathBuf>,
     /// What may be thrown away.
     pub cache: PathBuf,
     /// The container engine's address, as in `DOCKER_HOST`; the usual socket where absent.
@@ -65,6 +65,12 @@ pub struct World {
 const AHEAD: usize = 1;
 
 impl Home {
+    /// The folder of a scaffold that is no part of this program.
+    pub fn scaffold(&self, name: &str) -> Option<PathBuf> {
+        let folders = self.scaffolds.iter().rev().map(|folder| folder.join(name));
+        folders.into_iter().find(|folder| folder.join(MANIFEST).is_file())
+    }
+
     /// The recipes of images, and the engine that builds them.
     pub async fn open_images(&self) -> Result<Images, Error> {
         Ok(Images::open_with_layers(self.engine.as_deref(), &self.images, &self.scaffolds, &self.cache)
@@ -124,26 +130,26 @@ impl World {
 
     /// The manifest of a scaffold that is no part of this program; nothing where there is none.
     pub fn manifest(&self, name: &str) -> Result<Option<Manifest>, Error> {
-        let file = self.home.scaffolds.join(name).join(MANIFEST);
-        if !file.is_file() {
-            return Ok(None);
-        }
-        Ok(Some(Manifest::read(&file)?))
+        let Some(folder) = self.home.scaffold(name) else { return Ok(None) };
+        Ok(Some(Manifest::read(&folder.join(MANIFEST))?))
     }
 
     /// The scaffolds that are no part of this program, by name.
     pub fn external_scaffolds(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.home.scaffolds).into_iter().flatten().flatten();
+        let entries = self.home.scaffolds.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let entries = entries.flatten().flatten();
         let is_scaffold = |entry: &std::fs::DirEntry| entry.path().join(MANIFEST).is_file();
         let names = entries.filter(is_scaffold).filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<String> = names.collect();
         names.sort();
+        names.dedup();
         names
     }
 
     /// The layer of a scaffold, made where it is not there; nothing for one that brings none along.
     pub async fn layer(&self, manifest: &Manifest) -> Result<Option<Layer>, Error> {
-        if !self.home.scaffolds.join(&manifest.name).join("layer").is_dir() {
+        let folder = self.home.scaffold(&manifest.name);
+        if !folder.is_some_and(|folder| folder.join("layer").is_dir()) {
             return Ok(None);
         }
         let images = self.home.open_images().await?;

@@ -61,17 +61,17 @@ impl Images {
     /// Reads the recipes below a folder and connects to the engine; `cache` holds the locks by which several processes
     /// build each image only once.
     pub async fn open(address: Option<&str>, folder: &Path, cache: &Path) -> Result<Self> {
-        Self::of(address, recipe::read_all(folder, None)?, cache).await
+        Self::of(address, recipe::read_all(folder, &[])?, cache).await
     }
 
-    /// The same, with the layers of the scaffolds in another folder: `NAME/layer/` there is the recipe `scaffold-NAME`.
+    /// The same, with the layers of the scaffolds in other folders: `NAME/layer/` there is the recipe `scaffold-NAME`.
     pub async fn open_with_layers(
         address: Option<&str>,
         folder: &Path,
-        scaffolds: &Path,
+        scaffolds: &[PathBuf],
         cache: &Path,
     ) -> Result<Self> {
-        Self::of(address, recipe::read_all(folder, Some(scaffolds))?, cache).await
+        Self::of(address, recipe::read_all(folder, scaffolds)?, cache).await
     }
 
     async fn of(address: Option<&str>, recipes: BTreeMap<String, Recipe>, cache: &Path) -> Result<Self> {

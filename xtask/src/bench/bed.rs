@@ -69,7 +69,7 @@ impl Bed {
             templates: vec![root.join("bench/templates")],
             images: root.join("images"),
             models: root.join("models"),
-            scaffolds: root.join("scaffolds"),
+            scaffolds: vec![root.join("scaffolds")],
             cache: folder.join("cache"),
             engine: None,
         };

@@ -170,7 +170,7 @@ impl Bench {
                 templates: vec![home.join("templates")],
                 images: home.join("images"),
                 models: home.join("models"),
-                scaffolds: home.join("scaffolds"),
+                scaffolds: vec![home.join("scaffolds")],
                 cache: self.folder.path().join("cache"),
                 engine: None,
             },

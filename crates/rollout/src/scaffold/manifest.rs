@@ -39,7 +39,8 @@ pub struct Manifest {
     /// Variables of its environment; `{placeholders}` are filled in.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Files that are laid down before it starts, path to content; `{placeholders}` are filled in, in both.
+    /// Files that are laid down before it starts, path to content; `{placeholders}` are filled in, in both;
+    /// braces around other words stay as they are.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// What it speaks to a model.

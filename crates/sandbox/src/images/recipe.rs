@@ -58,7 +58,7 @@ pub(super) fn of_scaffold(name: &str) -> String {
 }
 
 /// Reads all recipes below a folder, and those of the layers of the scaffolds in another.
-pub(super) fn read_all(folder: &Path, scaffolds: Option<&Path>) -> Result<BTreeMap<String, Recipe>> {
+pub(super) fn read_all(folder: &Path, scaffolds: &[PathBuf]) -> Result<BTreeMap<String, Recipe>> {
     let mut raw = BTreeMap::new();
     for path in entries(folder)? {
         if path.join("Dockerfile").is_file() {
@@ -66,11 +66,13 @@ pub(super) fn read_all(folder: &Path, scaffolds: Option<&Path>) -> Result<BTreeM
             raw.insert(name, Draft::read(&path)?);
         }
     }
-    for path in scaffolds.filter(|folder| folder.is_dir()).map_or_else(|| Ok(Vec::new()), entries)? {
-        let layer = path.join("layer");
-        if layer.join("Dockerfile").is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            raw.insert(of_scaffold(&name), Draft::read(&layer)?);
+    for scaffold in scaffolds.iter().filter(|folder| folder.is_dir()) {
+        for path in entries(scaffold)? {
+            let layer = path.join("layer");
+            if layer.join("Dockerfile").is_file() {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                raw.insert(of_scaffold(&name), Draft::read(&layer)?);
+            }
         }
     }
     let mut recipes = BTreeMap::new();
@@ -276,7 +278,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        read_all(folder.path(), None)
+        read_all(folder.path(), &[])
     }
 
     const BASE: (&str, &str) = ("base/Dockerfile", "FROM trajforge/debian:bookworm-slim\nRUN true\n");

@@ -48,9 +48,9 @@ impl Manifest {
     }
 
     fn placeholders(&self) -> Result<(), String> {
-        let files = self.files.iter().flat_map(|(path, content)| [path, content]);
-        let collected = self.collect.iter().map(|wanted| &wanted.path);
-        let texts = self.command.iter().chain(self.environment.values()).chain(files).chain(collected);
+        // What stands in a file may be anything, such as a program's own braces.
+        let paths = self.files.keys().chain(self.collect.iter().map(|wanted| &wanted.path));
+        let texts = self.command.iter().chain(self.environment.values()).chain(paths);
         for text in texts {
             if let Some(name) = placeholder::unknown(text).first() {
                 let names = placeholder::NAMES.join(", ");
