@@ -189,7 +189,7 @@ impl<'a> Worker<'a> {
         let folder = running.store.scaffold_folder(&work.lease.spec.id);
         let on_terms = (&running.terms, account);
         match running.externals.scaffold((name, &work.task), &endpoint, on_terms, &folder)? {
-            Some(scaffold) => Ok(Box::new(scaffold)),
+            Some(scaffold) => Ok(scaffold),
             None => Err(Error::UnknownScaffold {
                 name: name.to_owned(),
                 external: running.world.external_scaffolds(),

@@ -1,5 +1,7 @@
-//! A scaffold that is a program on the host: it is told the task over its standard input, asks its model through the
-//! gateway, and has its actions carried out by saying them on its standard output.
+//! A scaffold that is a program on the host.
+//!
+//! It is told the task over its standard input, asks its model through the gateway, and has its actions carried out by
+//! saying them on its standard output.
 
 mod end;
 mod launch;
