@@ -237,12 +237,19 @@ impl Episode<'_> {
             if let Some(ending) = ending {
                 return Ok(ending);
             }
+            if let Some(limit) = self.limit_reached() {
+                return Ok(Ending::LimitReached { limit });
+            }
         }
     }
 
     fn limit_reached(&self) -> Option<Limit> {
-        if self.steps >= self.attempt.task.environment.limits.steps {
+        let limits = &self.attempt.task.environment.limits;
+        if self.steps >= limits.steps {
             return Some(Limit::Steps);
+        }
+        if limits.tokens.is_some_and(|most| self.usage.total() >= most) {
+            return Some(Limit::Tokens);
         }
         (Instant::now() >= self.deadline()).then_some(Limit::Time)
     }
@@ -250,6 +257,9 @@ impl Episode<'_> {
     fn record_turn(&mut self, turn: Option<ModelTurn>) -> Result<(), Error> {
         let Some(turn) = turn else { return Ok(()) };
         self.usage += turn.usage;
+        for call in turn.condensations.iter().filter_map(|one| one.side_call.as_ref()) {
+            self.usage += call.usage;
+        }
         self.recorder.record(&Record::Turn(turn))
     }
 

@@ -165,8 +165,8 @@ async fn a_key_that_a_stream_spells_in_pieces_is_in_no_record() {
         .map(|piece| json!({ "id": "r", "choices": [{ "index": 0, "delta": { "content": piece } }] }))
         .chain([json!({ "id": "r", "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] })])
         .collect();
-    let events: String = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();
-    let stream = format!("{events}data: [DONE]\n\n").into_bytes();
+    let events: Vec<String> = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();
+    let stream = format!("{}data: [DONE]\n\n", events.concat()).into_bytes();
     let bench =
         Bench::start(CHAT, move |_, _| ScriptedReply::stream([ScriptedPart::Bytes(stream.clone())])).await;
     let got = bench.post(CHAT, &ask(CHAT, true)).await;
