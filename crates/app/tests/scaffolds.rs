@@ -32,7 +32,9 @@ fn native_scaffolds_and_manifests_are_listed() {
     let list = program.say(&["scaffold", "list", "--json"]).well().json();
     let names: Vec<&str> =
         list.as_array().unwrap().iter().map(|facts| facts["name"].as_str().unwrap()).collect();
-    for name in ["oracle", "nop", "tools", "bash", "text", "text-xml", "text-react", "example-python"] {
+    for name in
+        ["oracle", "nop", "tools", "bash", "browse", "text", "text-xml", "text-react", "example-python"]
+    {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     fs::create_dir_all(program.path("mine/odd")).unwrap();

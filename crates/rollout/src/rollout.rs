@@ -12,6 +12,7 @@ use trajforge_schema::{
     Record, RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
 };
 
+use crate::browser::Browser;
 use crate::error::{Error, Stop};
 use crate::milestones::Milestones;
 use crate::perform::{Performed, perform};
@@ -74,6 +75,7 @@ struct Episode<'a> {
     credited: f64,
     usage: Usage,
     meter: Option<Meter>,
+    browser: Browser,
     deadline: Instant,
 }
 
@@ -123,6 +125,7 @@ impl Rollout<'_> {
             credited: 0.0,
             usage: Usage::default(),
             meter: scaffold.meter(),
+            browser: Browser::default(),
             deadline: clock + Duration::from_secs(task.environment.limits.rollout_seconds),
         };
         let played = self.cancellable(episode.play(scaffold, sandbox, started)).await.map_err(Stop::Error);
@@ -358,11 +361,13 @@ impl Episode<'_> {
         Ok(seen)
     }
 
-    async fn perform(&self, action: &Action) -> Result<(Performed, f64), Stop> {
+    async fn perform(&mut self, action: &Action) -> Result<(Performed, f64), Stop> {
         let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
         let left = self.deadline().saturating_duration_since(Instant::now());
         let before = Instant::now();
-        let performed = perform(self.sandbox, action, most.min(left).max(Duration::from_millis(1))).await?;
+        let performed =
+            perform(self.sandbox, &mut self.browser, action, most.min(left).max(Duration::from_millis(1)))
+                .await?;
         Ok((performed, before.elapsed().as_secs_f64()))
     }
 

@@ -187,7 +187,9 @@ async fn one_that_forks_away_leaves_nothing_and_the_next_rollout_is_as_ever() {
     let still_there = || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         processes
-            .filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\0611\0"))
+            .filter(|entry| {
+                fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x00611\0")
+            })
             .count()
     };
     for _ in 0..100 {
