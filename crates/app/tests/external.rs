@@ -11,9 +11,11 @@ use program::{Program, containers};
 use serde_json::{Value, json};
 use trajforge_router::{Scripted, ScriptedReply};
 
-/// How the agents of `testdata/fakes/agent.py` behave, and what has to come of it: steps, ending, failure's boundary, what
-/// the failure or the ending says, outcome.
-const MANNERS: [(&str, usize, &str, Option<&str>, &str, &str); 10] = [
+/// How an agent behaves, and what has to come of it: steps, ending, failure's boundary, what the ending says, outcome.
+type Manner = (&'static str, usize, &'static str, Option<&'static str>, &'static str, &'static str);
+
+/// The agents of `testdata/fakes/agent.py`.
+const MANNERS: [Manner; 10] = [
     ("well", 3, "submitted", None, "", "success"),
     ("crash", 0, "failed", Some("scaffold"), "no configuration", "failure"),
     ("mute", 0, "failed", Some("scaffold"), "without having asked its model", "failure"),
