@@ -8,6 +8,7 @@ mod prepare;
 mod reward;
 mod rollout;
 pub mod scaffold;
+pub mod swerex;
 mod verify;
 
 pub use error::{Error, Stop};

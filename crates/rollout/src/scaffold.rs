@@ -22,7 +22,7 @@ use trajforge_schema::{Action, Ending, Failure, Joined, ModelTurn, Observation, 
 
 pub use agent::{Agent, Reading, Style};
 pub use external::{Access, External};
-pub use manifest::{Invalid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
+pub use manifest::{Invalid, Laid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;
 pub use stdio::Stdio;

@@ -7,6 +7,7 @@ mod docker {
     pub(crate) mod engine;
     mod hygiene;
     mod images;
+    mod layers;
     mod limits;
     mod podman;
     mod registry;

@@ -63,6 +63,8 @@ pub struct External {
     due: VecDeque<Decision>,
     steps: Vec<LiveStep>,
     places: super::Places,
+    /// What the program printed, without its key.
+    printed: Vec<u8>,
 }
 
 /// What happens next.
@@ -96,6 +98,7 @@ impl External {
             due: VecDeque::new(),
             steps: Vec::new(),
             places: super::Places::default(),
+            printed: Vec::new(),
         }
     }
 

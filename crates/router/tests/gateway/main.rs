@@ -4,6 +4,7 @@
 
 mod access;
 mod caps;
+mod gate;
 mod passage;
 mod record;
 

@@ -15,12 +15,15 @@ use crate::scaffold::{Decision, Finale};
 const OVER: &str = "the rollout is over";
 /// How long the end of a killed program is waited for.
 const KILLED: Duration = Duration::from_secs(10);
+/// The name under which is kept what the program printed.
+const PRINTED: &str = "printed.log";
 /// Characters of what a program printed at last that a failure tells.
 const TOLD: usize = 1500;
 
 impl External {
     /// The program has ended by itself.
     pub(super) async fn exited(&mut self, ran: Ran) -> Result<Decision, Failure> {
+        self.printed = self.masked(ran.output.text().into_bytes());
         let report = self.hang_up().await;
         let rest = self.turns.rest();
         self.is_done(rest);
@@ -51,13 +54,12 @@ impl External {
             0 => format!("{name} ended without having asked its model"),
             code => format!("{name} ended with {code}"),
         };
-        let message = format!("{what}: {}", self.last_words(ran));
+        let message = format!("{what}: {}", self.last_words());
         Ending::Failed { failure: Failure::new(FailureCode::ScaffoldCrashed, message) }
     }
 
-    fn last_words(&self, ran: &Ran) -> String {
-        let printed = self.masked(ran.output.text().into_bytes());
-        let printed = String::from_utf8_lossy(&printed);
+    fn last_words(&self) -> String {
+        let printed = String::from_utf8_lossy(&self.printed);
         let printed = printed.trim();
         let skipped = printed.chars().count().saturating_sub(TOLD);
         let tail: String = printed.chars().skip(skipped).collect();
@@ -83,7 +85,8 @@ impl External {
         }
         let rest = self.turns.rest();
         self.is_done(rest);
-        let collected = self.collect(&*sandbox).await;
+        let mut collected = self.collect(&*sandbox).await;
+        collected.0.insert(PRINTED.to_owned(), std::mem::take(&mut self.printed));
         (self.access.keep)(&collected);
         Some(Finale {
             decisions: self.due.drain(..).collect(),
@@ -116,7 +119,8 @@ impl External {
                     self.held = Some(held);
                     self.let_go(Err(OVER.to_owned()));
                 }
-                Next::Exit(_) => {}
+                Next::Exit(Ok(ran)) => self.printed = self.masked(ran.output.text().into_bytes()),
+                Next::Exit(Err(_)) => {}
             }
         }
     }
