@@ -141,8 +141,11 @@ fn on_the_board() -> [(&'static str, Value); 14] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
-    let replies =
-        steps.iter().enumerate().map(|(number, (tool, arguments))| call(number, tool, arguments)).collect();
+    let replies = on_the_board()
+        .iter()
+        .enumerate()
+        .map(|(number, (tool, arguments))| call(number, tool, arguments))
+        .collect();
     let server = Scripted::play(replies).await.unwrap();
     let program = Program::new();
     let url = server.base_url();

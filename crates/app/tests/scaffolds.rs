@@ -13,7 +13,8 @@ use trajforge_router::{Scripted, ScriptedReply};
 /// A task that is shipped.
 const TEMPLATE: &str = "debugging/parcel-rates";
 /// The scaffolds, and whether each writes a record of its own that is read.
-const SCAFFOLDS: [(&str, bool); 2] = [("mini-swe-agent", true), ("opencode", false)];
+const SCAFFOLDS: [(&str, bool); 4] =
+    [("mini-swe-agent", true), ("openhands", true), ("aider", true), ("opencode", false)];
 
 /// A home of its own, with a model that plays the oracle without a mistake.
 fn home_with_model(program: &Program) -> String {
@@ -120,7 +121,9 @@ fn row(program: &Program, run: &str, id: &str, is_read: bool) -> String {
     for step in &steps {
         let result = shown.iter().find(|message| message["tool_call_id"] == step["tool_call_id"]);
         if let Some(result) = result.filter(|message| message["role"] == "tool") {
-            assert_eq!(result["content"], step["observation"]["text"], "{id}: step {}", step["step"]);
+            let content = &result["content"];
+            let shown = content[0]["text"].as_str().or(content.as_str()).unwrap();
+            assert_eq!(shown, step["observation"]["text"], "{id}: step {}", step["step"]);
         }
     }
     let joined = of("joined");

@@ -32,18 +32,10 @@ pub(super) fn done(play: &Play, messages: &[Value]) -> usize {
 pub(super) fn text(one: &Move) -> String {
     let reasoning = one.reasoning.trim();
     match one.action.as_ref().and_then(tongue::command) {
-        Some(command) => format!("{reasoning}\n\n```bash\n{}\n```", on_one_line(&command)),
+        Some(command) => format!("{reasoning}\n\n```bash\n{}\n```", tongue::on_one_line(&command)),
         None if matches!(one.action, Some(Action::Submit { .. })) => format!("{reasoning}\n\nDONE"),
         None => reasoning.to_owned(),
     }
-}
-
-fn on_one_line(command: &str) -> String {
-    if !command.contains('\n') {
-        return command.to_owned();
-    }
-    let escaped = command.replace('\\', r"\\").replace('\'', r"\'").replace('\n', r"\n");
-    format!("eval $'{escaped}'")
 }
 
 #[cfg(test)]
