@@ -10,6 +10,7 @@ mod look;
 mod models;
 mod routing;
 pub mod run;
+pub mod scaffolds;
 mod tasks;
 mod worker;
 mod world;

@@ -136,14 +136,7 @@ impl World {
 
     /// The scaffolds that are no part of this program, by name.
     pub fn external_scaffolds(&self) -> Vec<String> {
-        let entries = self.home.scaffolds.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-        let entries = entries.flatten().flatten();
-        let is_scaffold = |entry: &std::fs::DirEntry| entry.path().join(MANIFEST).is_file();
-        let names = entries.filter(is_scaffold).filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names.dedup();
-        names
+        crate::scaffolds::names(&self.home)
     }
 
     /// The layer of a scaffold, made where it is not there; nothing for one that brings none along.

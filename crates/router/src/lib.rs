@@ -19,13 +19,13 @@ mod wire;
 
 pub use budget::{Account, Budget, Reservation};
 pub use cassette::Cassette;
-pub use catalog::Catalog;
+pub use catalog::{Catalog, read_yaml};
 pub use dialect::NATIVE;
 pub use error::Error;
 pub use gateway::{Gateway, GatewaySpec, Session, SessionSpec};
 pub use lost::{Charge, Lost};
 pub use model::endpoint::Endpoint;
-pub use model::metered::{Meter, Metered, Terms};
+pub use model::metered::{Left, Meter, Metered, Terms};
 pub use model::{ChatRequest, Model, Reply};
 pub use policy::{Policy, Router, check_route, read_route};
 pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};

@@ -128,7 +128,14 @@ pub(super) fn command(action: &Action) -> Option<String> {
             format!("find {} -maxdepth 2 -not -path '*/.git/*'", quoted(path.as_deref().unwrap_or(".")))
         }
         Action::Think { thought } => format!("true {}", quoted(thought)),
-        Action::Submit { .. } | Action::Tool { .. } | Action::Invalid { .. } => return None,
+        Action::Open { .. }
+        | Action::Follow { .. }
+        | Action::Back {}
+        | Action::Find { .. }
+        | Action::Fill { .. }
+        | Action::Submit { .. }
+        | Action::Tool { .. }
+        | Action::Invalid { .. } => return None,
     })
 }
 
