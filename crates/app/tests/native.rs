@@ -150,19 +150,9 @@ async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
     let program = Program::new();
     let url = server.base_url();
     let templates = Program::home().join("testdata/browse").display().to_string();
-    let run = [
-        "run",
-        "--templates",
-        &templates,
-        "--template",
-        "testing/board",
-        "--seeds",
-        "1",
-        "--scaffold",
-        "browse",
-    ];
-    let with = ["--model", "scripted", "--base-url", &url, "--price", "1,2", "--out", "runs/native-browse"];
-    program.say(&[&run[..], &with[..]].concat()).well();
+    let run = "run --template testing/board --seeds 1 --scaffold browse --model scripted --price 1,2 --out runs/native-browse";
+    let run: Vec<&str> = run.split(' ').chain(["--templates", &templates, "--base-url", &url]).collect();
+    program.say(&run).well();
     let shown = program.say(&["show", "runs/native-browse", "board-1", "--json"]).well().json();
     let seen: Vec<&str> = shown["trajectory"]
         .as_array()

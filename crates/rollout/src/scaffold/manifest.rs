@@ -10,6 +10,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trajforge_router::gateway::{AtCap, SideRule};
+use trajforge_router::read_yaml;
 use trajforge_schema::Dialect;
 
 pub use placeholder::Places;
@@ -168,9 +169,10 @@ impl Manifest {
     /// Reads one; its name must be its folder's.
     pub fn read(file: &Path) -> Result<Self, Invalid> {
         let invalid = |message: String| Invalid { file: file.display().to_string(), message };
-        let text = std::fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
-        let mut manifest: Self =
-            serde_saphyr::from_str(&text).map_err(|error| invalid(error.without_snippet().to_string()))?;
+        let mut manifest: Self = read_yaml(file).map_err(|error| match error {
+            trajforge_router::Error::Entry { message, .. } => invalid(message),
+            other => invalid(other.to_string()),
+        })?;
         let folder = file.parent().unwrap_or(Path::new("."));
         for laid in manifest.files.values_mut() {
             if let Laid::Copy { from, content } = laid {
