@@ -11,10 +11,10 @@ use program::{Program, containers};
 use serde_json::{Value, json};
 use trajforge_router::{Scripted, ScriptedReply};
 
+/// How an agent behaves, and what has to come of it: steps, ending, failure's boundary, what the ending says, outcome.
 type Manner = (&'static str, usize, &'static str, Option<&'static str>, &'static str, &'static str);
 
-/// How the agents of `testdata/fakes/agent.py` behave, and what has to come of it: steps, ending, failure's boundary, what
-/// the failure or the ending says, outcome.
+/// The agents of `testdata/fakes/agent.py`.
 const MANNERS: [Manner; 10] = [
     ("well", 3, "submitted", None, "", "success"),
     ("crash", 0, "failed", Some("scaffold"), "no configuration", "failure"),
@@ -87,48 +87,14 @@ fn model(request: &Value, _: usize) -> ScriptedReply {
 async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the_next_one_is_unaffected() {
     let server = Scripted::start(model).await.unwrap();
     let program = Program::new();
-    for (manner, ..) in MANNERS {
-        scaffold(&program.path("scaffolds"), manner);
-    }
-    short_greeting(&program.path("templates"));
-    let names: Vec<&str> = MANNERS.iter().map(|(manner, ..)| *manner).collect();
-    let (url, names) = (server.base_url(), names.join(","));
-    let said = program.say(&[
-        "run",
-        "--templates",
-        "templates",
-        "--scaffolds",
-        "scaffolds",
-        "--template",
-        "testing",
-        "--seeds",
-        "1",
-        "--scaffold",
-        &names,
-        "--model",
-        "scripted",
-        "--base-url",
-        &url,
-        "--price",
-        "1,2",
-        "--workers",
-        "2",
-        "--out",
-        "runs/fakes",
-    ]);
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    run_all(&program, &server.base_url());
     for (manner, steps, ending, boundary, word, outcome) in MANNERS {
         let shown = show(&program, manner);
-        let trajectory = shown["trajectory"].as_array().unwrap();
-        assert_eq!(trajectory.len(), steps, "{manner}: {shown}");
-        assert_eq!(shown["ending"]["kind"], ending, "{manner}: {}", shown["ending"]);
-        assert_eq!(
-            shown["ending"]["failure"]["boundary"].as_str(),
-            boundary,
-            "{manner}: {}",
-            shown["ending"]
-        );
-        assert!(shown["ending"].to_string().contains(word), "{manner}: {}", shown["ending"]);
+        let said = &shown["ending"];
+        assert_eq!(shown["trajectory"].as_array().unwrap().len(), steps, "{manner}: {shown}");
+        assert_eq!(said["kind"], ending, "{manner}: {said}");
+        assert_eq!(said["failure"]["boundary"].as_str(), boundary, "{manner}: {said}");
+        assert!(said.to_string().contains(word), "{manner}: {said}");
         assert_eq!(shown["final_result"], outcome, "{manner}");
         assert!(!shown.to_string().contains("tf-"), "{manner}: a key is in the record");
     }
@@ -137,6 +103,22 @@ async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the
         "the torn file is not told of"
     );
     assert_eq!(containers("fakes"), 0);
+}
+
+/// One run of all of them.
+fn run_all(program: &Program, url: &str) {
+    for (manner, ..) in MANNERS {
+        scaffold(&program.path("scaffolds"), manner);
+    }
+    short_greeting(&program.path("templates"));
+    let names: Vec<&str> = MANNERS.iter().map(|(manner, ..)| *manner).collect();
+    let names = names.join(",");
+    let content =
+        ["--templates", "templates", "--scaffolds", "scaffolds", "--template", "testing", "--seeds", "1"];
+    let model = ["--model", "scripted", "--base-url", url, "--price", "1,2"];
+    let run = ["--scaffold", &names, "--workers", "2", "--out", "runs/fakes"];
+    let said = program.say(&[&["run"][..], &content[..], &model[..], &run[..]].concat());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }
 
 /// A rollout's journal, by its scaffold.

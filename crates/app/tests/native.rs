@@ -119,6 +119,71 @@ async fn the_example_on_the_host_works_a_task_in_a_container_without_network() {
     assert!(shown["total_tokens"].as_u64().unwrap() > 0 && shown["cost_usd"].as_f64().unwrap() > 0.0);
 }
 
+/// What is done on the notice board: looking, a wrong password, the right one, and two ways out that lead nowhere.
+fn on_the_board() -> [(&'static str, Value); 14] {
+    [
+        ("open", json!({ "url": "http://127.0.0.1:8080/" })),
+        ("find", json!({ "text": "THE END" })),
+        ("open", json!({ "url": "/", "line": 121 })),
+        ("follow", json!({ "link": 1 })),
+        ("fill", json!({ "form": 1, "fields": { "password": "wrong" } })),
+        ("back", json!({})),
+        ("bash", json!({ "command": "cat password.txt" })),
+        ("fill", json!({ "form": 1, "fields": { "password": "harbour" } })),
+        ("follow", json!({ "link": 9 })),
+        ("follow", json!({ "link": 2 })),
+        ("fill", json!({ "form": 1, "fields": { "person": "mai", "meal": "Vegetarian" } })),
+        ("open", json!({ "url": "https://example.org" })),
+        ("open", json!({ "url": "http://127.0.0.1:9/" })),
+        ("submit", json!({})),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
+    let replies = on_the_board()
+        .iter()
+        .enumerate()
+        .map(|(number, (tool, arguments))| call(number, tool, arguments))
+        .collect();
+    let server = Scripted::play(replies).await.unwrap();
+    let program = Program::new();
+    let url = server.base_url();
+    let templates = Program::home().join("testdata/browse").display().to_string();
+    let run = "run --template testing/board --seeds 1 --scaffold browse --model scripted --price 1,2 --out runs/native-browse";
+    let run: Vec<&str> = run.split(' ').chain(["--templates", &templates, "--base-url", &url]).collect();
+    program.say(&run).well();
+    let shown = program.say(&["show", "runs/native-browse", "board-1", "--json"]).well().json();
+    let seen: Vec<&str> = shown["trajectory"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["observation"].as_str().unwrap())
+        .collect();
+    assert!(
+        seen[0].starts_with(
+            "http://127.0.0.1:8080/ (200) Notice board\n\n# Notice board\n\nSee the workshops [1]."
+        ),
+        "{}",
+        seen[0]
+    );
+    assert!(seen[0].contains("more lines; open this address with line 121"), "{}", seen[0]);
+    assert!(seen[1].contains("185  The end."), "{}", seen[1]);
+    assert!(seen[2].contains("The end."), "{}", seen[2]);
+    assert!(seen[3].contains("Form 1: POST /login\n  password: \"\"\n  [Enter]\n"), "{}", seen[3]);
+    assert!(seen[4].contains("(403) Wrong password"), "{}", seen[4]);
+    assert!(seen[5].contains("Login") && seen[6] == "harbour\n");
+    assert!(seen[7].contains("workshop | day\nbread [1] | Monday\nknots [2] | Thursday"), "{}", seen[7]);
+    assert_eq!(seen[8], "There is no link 9 on this page; it has 3.");
+    assert!(seen[10].contains("mai is expected on Thursday."), "{}", seen[10]);
+    assert!(
+        seen[11].contains("there is no network") && seen[12] == "Nothing listens at 127.0.0.1:9.",
+        "{seen:?}"
+    );
+    succeeded(&shown);
+    assert_eq!(shown["trajectory"][13]["state"]["changed"].as_array().unwrap().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_goes_in_circles_fails_cleanly_with_its_trajectory() {
     let shown = run("bash", bash(&["cat nowhere.txt"; 8])).await;

@@ -21,6 +21,11 @@ fn normalised(action: &Action) -> Option<Action> {
         | Action::Edit { .. }
         | Action::Search { .. }
         | Action::List { .. }
+        | Action::Open { .. }
+        | Action::Follow { .. }
+        | Action::Back {}
+        | Action::Find { .. }
+        | Action::Fill { .. }
         | Action::Tool { .. }
         | Action::Invalid { .. } => action.clone(),
     })

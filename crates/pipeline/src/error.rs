@@ -101,6 +101,8 @@ pub enum Code {
     Tf108,
     /// The dataset can't be made of these runs.
     Tf109,
+    /// A scaffold's manifest is wrong.
+    Tf110,
     /// Docker does not answer.
     Tf201,
     /// An image is missing and can't be made.
@@ -138,7 +140,8 @@ impl Code {
             | Self::Tf106
             | Self::Tf107
             | Self::Tf108
-            | Self::Tf109 => 3,
+            | Self::Tf109
+            | Self::Tf110 => 3,
             Self::Tf201 | Self::Tf202 | Self::Tf203 | Self::Tf204 | Self::Tf205 | Self::Tf206 => 4,
             Self::Tf301 | Self::Tf302 => 5,
             Self::Tf401 => 130,
@@ -158,7 +161,6 @@ impl Error {
             Self::Template(Template::Fault(_) | Template::Id(_)) => Code::Tf101,
             Self::Template(Template::UnknownTemplate { .. })
             | Self::UnknownScaffold { .. }
-            | Self::Manifest(_)
             | Self::UnknownRollout { .. }
             | Self::NoRecord { .. }
             | Self::NoHome
@@ -186,6 +188,7 @@ impl Error {
             | Self::Dataset(_)
             | Self::Router(Router::Cassette { .. }) => Code::Tf106,
             Self::TemplateChanged { .. } => Code::Tf108,
+            Self::Manifest(_) => Code::Tf110,
             Self::Sandbox(error) => of_failure(error.code()),
             Self::Stopped(failure) => of_failure(failure.code),
             Self::Router(Router::Listen { .. }) => Code::Tf206,

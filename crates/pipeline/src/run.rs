@@ -117,15 +117,9 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
     let mut externals = interruptible(cancel, Box::pin(Externals::of(world, &plan))).await?;
     let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
-    let store = match &order.plan {
-        Some(_) => RunStore::create(&order.folder, plan)?,
-        None => RunStore::open(&order.folder)?,
-    };
+    let store = store(order, plan)?;
     let lock = store.lock(&format!("process {}", std::process::id()))?;
-    let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&store.queue_path(), order.max_tries)?);
-    queue.reclaim().await?;
-    queue.submit(store.rollouts().map(planned).collect()).await?;
-    queue.reopen(&failed(&*queue).await?).await?;
+    let queue = queue(&store, order.max_tries).await?;
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
     externals.serve(world, &terms).await?;
@@ -159,6 +153,22 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         return Err(Error::Interrupted);
     }
     report(&running).await
+}
+
+fn store(order: &RunOrder, plan: RunPlan) -> Result<RunStore, Error> {
+    Ok(match &order.plan {
+        Some(_) => RunStore::create(&order.folder, plan)?,
+        None => RunStore::open(&order.folder)?,
+    })
+}
+
+/// The queue of a run, with everything in it that is left to do.
+async fn queue(store: &RunStore, max_tries: u32) -> Result<Arc<dyn Queue>, Error> {
+    let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&store.queue_path(), max_tries)?);
+    queue.reclaim().await?;
+    queue.submit(store.rollouts().map(planned).collect()).await?;
+    queue.reopen(&failed(&*queue).await?).await?;
+    Ok(queue)
 }
 
 /// Lets as many workers work until nothing is left, or something stops them.

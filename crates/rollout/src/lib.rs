@@ -1,5 +1,6 @@
 //! One attempt at one task: the loop, the scaffolds, hidden milestones, verification and rewards.
 
+mod browser;
 mod error;
 mod milestones;
 mod perform;

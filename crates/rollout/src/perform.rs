@@ -6,6 +6,8 @@ use trajforge_sandbox::protocol::Edit;
 use trajforge_sandbox::{Ran, Sandbox, SandboxExt as _, Shown};
 use trajforge_schema::{Action, Observation, Position};
 
+use crate::browser::Browser;
+
 /// The agent's shell.
 const SESSION: &str = "agent";
 
@@ -20,9 +22,13 @@ pub(crate) struct Performed {
 /// Carries out one action; what fails for the agent is an observation, not an error.
 pub(crate) async fn perform(
     sandbox: &dyn Sandbox,
+    browser: &mut Browser,
     action: &Action,
     most: Duration,
 ) -> Result<Performed, trajforge_sandbox::Error> {
+    if let Some(shown) = browser.act(sandbox, action, most).await {
+        return Ok(of_shown(shown?));
+    }
     let shown = match action {
         Action::Bash { command, timeout_seconds } => {
             let time = timeout_seconds.map_or(most, Duration::from_secs).min(most);
@@ -48,10 +54,19 @@ pub(crate) async fn perform(
             text(&format!("{name}: only the scaffold that has this tool can do it"), true)
         }
         Action::Invalid { tool, problem, .. } => text(&format!("{tool}: {problem}"), true),
+        Action::Open { .. }
+        | Action::Follow { .. }
+        | Action::Back {}
+        | Action::Find { .. }
+        | Action::Fill { .. } => text("The browser did nothing.", true),
     };
+    Ok(of_shown(shown))
+}
+
+fn of_shown(shown: Shown) -> Performed {
     let Shown { text, is_error, cut_bytes } = shown;
     let observation = Observation { text, exit_code: None, is_error, truncated_bytes: cut_bytes };
-    Ok(Performed { observation, cwd: None })
+    Performed { observation, cwd: None }
 }
 
 fn of_shell(ran: &Ran, time: Duration) -> Performed {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod bash;
+mod browse;
 mod external;
 mod manifest;
 mod nop;
@@ -27,7 +28,8 @@ pub use oracle::Oracle;
 pub use stdio::Stdio;
 
 /// The native scaffolds that a model works with.
-pub const NATIVE: [Style; 5] = [tools::STYLE, bash::STYLE, text::FENCED, text::XML, text::REACT];
+pub const NATIVE: [Style; 6] =
+    [tools::STYLE, bash::STYLE, browse::STYLE, text::FENCED, text::XML, text::REACT];
 
 /// The native scaffold of that name.
 pub fn native(name: &str) -> Option<Style> {

@@ -50,7 +50,7 @@ impl Catalog {
 }
 
 /// What a YAML file says; an error names the file, the line and the column.
-pub(crate) fn read_yaml<T: DeserializeOwned>(file: &Path) -> Result<T, Error> {
+pub fn read_yaml<T: DeserializeOwned>(file: &Path) -> Result<T, Error> {
     let wrong = |message: String| Error::Entry { file: file.to_owned(), message };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     serde_saphyr::from_str(&text).map_err(|error| wrong(error.without_snippet().to_string()))

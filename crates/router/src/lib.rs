@@ -19,7 +19,7 @@ mod wire;
 
 pub use budget::{Account, Budget, Reservation};
 pub use cassette::Cassette;
-pub use catalog::Catalog;
+pub use catalog::{Catalog, read_yaml};
 pub use dialect::NATIVE;
 pub use error::Error;
 pub use gateway::{Gateway, GatewaySpec, Session, SessionSpec};

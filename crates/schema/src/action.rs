@@ -1,5 +1,7 @@
 //! What an agent can do: one closed set for every scaffold.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +61,34 @@ pub enum Action {
         /// The folder; the working directory where absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
+    },
+    /// Opens an address in the text browser.
+    Open {
+        /// The address; relative to the open page where there is one.
+        url: String,
+        /// The first line that is shown, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+    },
+    /// Follows a link of the open page.
+    Follow {
+        /// Its number there.
+        link: u32,
+    },
+    /// Goes back to the page before.
+    Back {},
+    /// Finds words on the open page.
+    Find {
+        /// The words; upper and lower case are the same.
+        text: String,
+    },
+    /// Fills a form of the open page, and sends it.
+    Fill {
+        /// Its number there.
+        form: u32,
+        /// Values by the fields' names; the others stay as they are.
+        #[serde(default)]
+        fields: BTreeMap<String, String>,
     },
     /// Thinks aloud; changes nothing.
     Think {
@@ -120,6 +150,11 @@ impl Action {
             Self::Edit { .. } => "edit",
             Self::Search { .. } => "search",
             Self::List { .. } => "list",
+            Self::Open { .. } => "open",
+            Self::Follow { .. } => "follow",
+            Self::Back {} => "back",
+            Self::Find { .. } => "find",
+            Self::Fill { .. } => "fill",
             Self::Think { .. } => "think",
             Self::Submit { .. } => "submit",
             Self::Tool { .. } => "tool",
@@ -129,6 +164,15 @@ impl Action {
 
     /// Whether the action can change the sandbox; the others need no look at the workspace afterwards.
     pub fn may_change_state(&self) -> bool {
-        matches!(self, Self::Bash { .. } | Self::Write { .. } | Self::Edit { .. } | Self::Tool { .. })
+        matches!(
+            self,
+            Self::Bash { .. }
+                | Self::Write { .. }
+                | Self::Edit { .. }
+                | Self::Open { .. }
+                | Self::Follow { .. }
+                | Self::Fill { .. }
+                | Self::Tool { .. }
+        )
     }
 }

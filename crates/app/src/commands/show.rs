@@ -74,6 +74,14 @@ fn action(action: &Action) -> String {
         }
         Action::Search { pattern, path } => format!("search {pattern} in {}", path.as_deref().unwrap_or(".")),
         Action::List { path } => format!("list {}", path.as_deref().unwrap_or(".")),
+        Action::Open { url, .. } => format!("open {url}"),
+        Action::Follow { link } => format!("follow link {link}"),
+        Action::Back {} => "back".to_owned(),
+        Action::Find { text } => format!("find {text}"),
+        Action::Fill { form, fields } => {
+            let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("fill form {form} {}", shortened(&pairs.join(" ")))
+        }
         Action::Think { thought } => format!("think {thought}"),
         Action::Submit { message } => format!("submit {}", message.as_deref().unwrap_or_default()),
         Action::Tool { name, arguments } => format!("{name} {}", shortened(&arguments.to_string())),

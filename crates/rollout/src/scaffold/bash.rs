@@ -13,7 +13,7 @@ pub(super) const STYLE: Style = Style {
     summary: "tool calling with bash as the only tool",
     system: include_str!("bash/system.md"),
     nudge: include_str!("bash/nudge.md"),
-    tools: include_str!("bash/tools.json"),
+    tools: &[include_str!("bash/tools.json")],
     read: |message| {
         let Reading { reasoning, actions, problem } = call::read(message, &["bash"]);
         let actions = actions.into_iter().map(|(id, action)| (id, submitted(action))).collect();

@@ -10,6 +10,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trajforge_router::gateway::{AtCap, SideRule};
+use trajforge_router::read_yaml;
 use trajforge_schema::Dialect;
 
 pub use placeholder::Places;
@@ -168,9 +169,10 @@ impl Manifest {
     /// Reads one; its name must be its folder's.
     pub fn read(file: &Path) -> Result<Self, Invalid> {
         let invalid = |message: String| Invalid { file: file.display().to_string(), message };
-        let text = std::fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
-        let mut manifest: Self =
-            serde_saphyr::from_str(&text).map_err(|error| invalid(error.without_snippet().to_string()))?;
+        let mut manifest: Self = read_yaml(file).map_err(|error| match error {
+            trajforge_router::Error::Entry { message, .. } => invalid(message),
+            other => invalid(other.to_string()),
+        })?;
         let folder = file.parent().unwrap_or(Path::new("."));
         for laid in manifest.files.values_mut() {
             if let Laid::Copy { from, content } = laid {
@@ -188,5 +190,50 @@ impl Manifest {
     /// Where its layer lies inside a sandbox.
     pub fn layer_path(&self) -> String {
         format!("/opt/trajforge/{}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        "name: x\nversion: '1'\nsummary: s\nlicense: MIT\nhomepage: h\nruns: container\ncommand: [a]\n";
+
+    fn read(text: &str) -> Result<Manifest, Invalid> {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("x").join(MANIFEST);
+        std::fs::create_dir(root.path().join("x")).unwrap();
+        std::fs::write(&file, text).unwrap();
+        Manifest::read(&file)
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        assert!(read(GOOD).is_ok());
+        for (more, signs) in [
+            ("comand: [a]\n", &["scaffold.yaml", "comand", "line 8"][..]),
+            ("environment: {A: '{modell}'}\n", &["{modell}", "base_url"]),
+            ("tools: {run: {action: fly}}\n", &["\"run\"", "fly", "bash"]),
+            ("tools: {run: {action: bash, cmd: c}}\n", &["cmd", "command"]),
+            ("side_calls: [{name: all}]\n", &["all", "every call"]),
+            ("reader: aider\n", &["reader"]),
+            ("reader: mine\n", &["mine", "line 8"]),
+            ("files: {'{output}/a': {from: no-such-file}}\n", &["no-such-file"]),
+        ] {
+            let error = read(&format!("{GOOD}{more}")).unwrap_err().to_string();
+            assert!(signs.iter().all(|sign| error.contains(sign)), "{more}: {error}");
+        }
+        let other = read(&GOOD.replace("name: x", "name: y")).unwrap_err().to_string();
+        assert!(other.contains("its name is \"y\""), "{other}");
+    }
+
+    #[test]
+    fn every_shipped_manifest_is_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scaffolds");
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join(MANIFEST));
+        let manifests: Vec<Manifest> =
+            entries.filter(|file| file.is_file()).map(|file| Manifest::read(&file).unwrap()).collect();
+        assert!(manifests.iter().any(|manifest| manifest.name == "opencode"));
     }
 }

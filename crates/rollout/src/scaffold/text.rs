@@ -8,8 +8,6 @@ use serde_json::Value;
 
 use crate::scaffold::agent::{Reading, Style, call};
 
-/// No tools are sent along.
-const NONE: &str = "[]";
 /// What can be asked for in words.
 const NAMES: [&str; 7] = ["bash", "read", "write", "edit", "search", "list", "submit"];
 
@@ -19,7 +17,7 @@ pub(super) const FENCED: Style = Style {
     summary: "no tool calling: one fenced block in each reply",
     system: include_str!("text/fenced.md"),
     nudge: include_str!("text/fenced-nudge.md"),
-    tools: NONE,
+    tools: &[],
     read: |message| read(message, fenced::read),
 };
 
@@ -29,7 +27,7 @@ pub(super) const XML: Style = Style {
     summary: "no tool calling: one call in XML in each reply",
     system: include_str!("text/xml.md"),
     nudge: include_str!("text/xml-nudge.md"),
-    tools: NONE,
+    tools: &[],
     read: |message| read(message, xml::read),
 };
 
@@ -39,7 +37,7 @@ pub(super) const REACT: Style = Style {
     summary: "no tool calling: thought, action and input in each reply",
     system: include_str!("text/react.md"),
     nudge: include_str!("text/react-nudge.md"),
-    tools: NONE,
+    tools: &[],
     read: |message| read(message, react::read),
 };
 

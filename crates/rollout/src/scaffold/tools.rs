@@ -11,7 +11,7 @@ pub(super) const STYLE: Style = Style {
     summary: "tool calling: bash, read, write, edit, search, list, think, submit",
     system: include_str!("tools/system.md"),
     nudge: include_str!("tools/nudge.md"),
-    tools: include_str!("tools/tools.json"),
+    tools: &[include_str!("tools/tools.json")],
     read: |message| call::read(message, &NAMES),
 };
 
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_tools_name_every_action_and_every_argument() {
-        let tools: Vec<Value> = serde_json::from_str(STYLE.tools).unwrap();
+        let tools = STYLE.schemas();
         let actions = every_action_in_full();
         assert_eq!(tools.len(), actions.len());
         for (tool, action) in tools.iter().zip(&actions) {

@@ -7,6 +7,8 @@ use trajforge_schema::{Action, Position};
 const SUBMIT_LINE: &str = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT";
 /// What tools that end the work are called.
 const ENDS: [&str; 4] = ["submit", "finish", "done", "attempt_completion"];
+/// A tool that takes no second command after a line's end: that of OpenHands.
+const ONE_AT_A_TIME: &str = "terminal";
 /// Where an edit finds its text.
 const EDIT: &str = "import sys, pathlib\n\
     path, old, new, many = pathlib.Path(sys.argv[1]), *sys.argv[2:5]\n\
@@ -38,7 +40,11 @@ pub(super) fn call(action: &Action, request: &Value) -> Option<ToolCall> {
         return submitted(message.as_deref().unwrap_or("Done."), tools, request);
     }
     let shell = shell(tools)?;
-    let arguments = json!({ "command": command(action)? });
+    let mut command = command(action)?;
+    if shell["name"] == ONE_AT_A_TIME {
+        command = on_one_line(&command);
+    }
+    let arguments = json!({ "command": command });
     Some((shell["name"].as_str()?.to_owned(), filled(shell, &arguments)))
 }
 
@@ -98,7 +104,7 @@ fn something(property: &Value) -> Value {
 }
 
 /// The action as a shell would do it; nothing for a mere thought.
-fn command(action: &Action) -> Option<String> {
+pub(super) fn command(action: &Action) -> Option<String> {
     Some(match action {
         Action::Bash { command, .. } => command.clone(),
         Action::Read { path, offset, limit } => {
@@ -122,8 +128,24 @@ fn command(action: &Action) -> Option<String> {
             format!("find {} -maxdepth 2 -not -path '*/.git/*'", quoted(path.as_deref().unwrap_or(".")))
         }
         Action::Think { thought } => format!("true {}", quoted(thought)),
-        Action::Submit { .. } | Action::Tool { .. } | Action::Invalid { .. } => return None,
+        Action::Open { .. }
+        | Action::Follow { .. }
+        | Action::Back {}
+        | Action::Find { .. }
+        | Action::Fill { .. }
+        | Action::Submit { .. }
+        | Action::Tool { .. }
+        | Action::Invalid { .. } => return None,
     })
+}
+
+/// A command without a line's end in it, that does the same.
+pub(super) fn on_one_line(command: &str) -> String {
+    if !command.contains('\n') {
+        return command.to_owned();
+    }
+    let escaped = command.replace('\\', r"\\").replace('\'', r"\'").replace('\n', r"\n");
+    format!("eval $'{escaped}'")
 }
 
 fn quoted(text: &str) -> String {

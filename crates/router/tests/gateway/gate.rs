@@ -75,9 +75,8 @@ async fn a_step_that_is_kept_back_ends_the_session_for_its_client() {
     assert_eq!((exchanges.len(), report.capped.as_deref()), (2, Some("it is over")));
 }
 
-/// Writes down who knocks.
+/// Notes each request that comes.
 struct Notes(Arc<Mutex<Vec<String>>>);
-
 #[async_trait]
 impl Gate for Notes {
     async fn pass(&self, knock: Knock) -> Result<(), String> {

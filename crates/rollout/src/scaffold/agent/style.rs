@@ -22,8 +22,8 @@ pub struct Style {
     pub system: &'static str,
     /// What it is told after a reply that asks for nothing; `{problem}` stands for what is wrong with the reply.
     pub nudge: &'static str,
-    /// The tools' schemas, as a JSON list; empty for models that call none.
-    pub tools: &'static str,
+    /// The tools' schemas, as JSON lists; none for models that call none.
+    pub tools: &'static [&'static str],
     /// How a reply is read.
     pub read: fn(&Value) -> Reading,
 }
@@ -46,13 +46,21 @@ impl Style {
             json!({ "role": "system", "content": self.system.replace("{workspace}", &task.environment.workspace) }),
             json!({ "role": "user", "content": task.instruction }),
         ];
-        let tools = serde_json::from_str(self.tools).expect("the files beside this one are lists");
-        Offer { version: self.version(), prompt, tools }
+        Offer { version: self.version(), prompt, tools: self.schemas() }
+    }
+
+    /// The tools' schemas.
+    pub(crate) fn schemas(&self) -> Vec<Value> {
+        let list = |text: &&str| -> Vec<Value> {
+            serde_json::from_str(text).expect("the files beside the styles are lists")
+        };
+        self.tools.iter().flat_map(list).collect()
     }
 
     /// The agent's version, with a digest of every text that a model may be shown by it.
     pub fn version(&self) -> String {
-        let texts = [self.system, self.nudge, self.tools, STUCK, WRAP_UP, SUMMARISE, SUMMARY, MASKED];
+        let own = [self.system, self.nudge].into_iter().chain(self.tools.iter().copied());
+        let texts: Vec<&str> = own.chain([STUCK, WRAP_UP, SUMMARISE, SUMMARY, MASKED]).collect();
         format!("{AGENT_VERSION}+{}", Digest::of(texts.join("\n").as_bytes()).short())
     }
 

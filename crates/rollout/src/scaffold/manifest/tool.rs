@@ -67,13 +67,13 @@ mod tests {
 
     use super::*;
 
-    fn rule(text: &str) -> ToolRule {
-        serde_saphyr::from_str(text).unwrap()
+    fn rule(rule: Value) -> ToolRule {
+        serde_json::from_value(rule).unwrap()
     }
 
     #[test]
     fn a_call_becomes_its_action_and_one_with_more_to_say_does_not() {
-        let bash = rule("{action: bash, command: cmd, ignore: [description]}");
+        let bash = rule(json!({ "action": "bash", "command": "cmd", "ignore": ["description"] }));
         let expected = Action::Bash { command: "ls".to_owned(), timeout_seconds: None };
         let with_words = json!({ "cmd": "ls", "description": "look" });
         assert_eq!(bash.action(&with_words), Some(expected.clone()));
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_rule_for_what_is_no_action_or_no_field_is_told_of() {
-        assert!(rule("{action: fly, to: moon}").problem().unwrap().contains("fly"));
-        assert!(rule("{action: bash, cmd: command}").problem().unwrap().contains("cmd"));
-        assert_eq!(rule("{action: bash, command: cmd}").problem(), None);
+        assert!(rule(json!({ "action": "fly", "to": "moon" })).problem().unwrap().contains("fly"));
+        assert!(rule(json!({ "action": "bash", "cmd": "command" })).problem().unwrap().contains("cmd"));
+        assert_eq!(rule(json!({ "action": "bash", "command": "cmd" })).problem(), None);
     }
 }

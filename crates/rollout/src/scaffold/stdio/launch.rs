@@ -31,7 +31,6 @@ impl Stdio {
             self.crashed(&format!("could not be started ({program}): {error}"))
         })?;
         self.process = Some(process);
-        let tools = serde_json::from_str(tools::STYLE.tools).expect("the file beside the style is a list");
         let assignment = Assignment {
             protocol: PROTOCOL,
             rollout: self.rollout.clone(),
@@ -39,7 +38,7 @@ impl Stdio {
             workspace: self.task.environment.workspace.clone(),
             limits: Allowance { steps, seconds: rollout_seconds, action_seconds },
             model: line,
-            tools,
+            tools: tools::STYLE.schemas(),
         };
         self.tell(&Told::Task(Box::new(assignment))).await
     }
