@@ -63,7 +63,9 @@ fn live_steps(case: &Path) -> Vec<LiveStep> {
         let known = exchange.view.messages.as_array().unwrap().len();
         let next = exchanges.get(number + 1).and_then(|next| next.view.messages.as_array());
         let fresh = next.map(|messages| messages.get(known..).unwrap_or_default()).unwrap_or_default();
-        let none = [json!({ "function": { "name": "reply", "arguments": "{}" } })];
+        // A reply in words is an action of a scaffold without tools, as its manifest says.
+        let said = json!({ "text": exchange.view.reply["content"] }).to_string();
+        let none = [json!({ "function": { "name": "reply", "arguments": said } })];
         let calls = exchange.view.reply["tool_calls"].as_array().map_or(&none[..], Vec::as_slice);
         for call in calls {
             let id = call["id"].as_str();

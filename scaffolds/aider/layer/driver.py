@@ -50,7 +50,7 @@ class Driver:
 
     def __init__(self):
         self.replies, self.commands, self.edits = [], [], []
-        self.response, self.problem = None, None
+        self.response, self.problem, self.said = None, None, ""
         self.coder = self.make_coder()
 
     def make_coder(self):
@@ -75,7 +75,7 @@ class Driver:
         coder.repo.get_commit_message = lambda *_, **__: "an edit"
         coder.io.confirm_ask = lambda *_, **__: True
         coder.io.offer_url = lambda *_, **__: False
-        for name in ("send", "send_message", "get_edits", "show_send_output_stream"):
+        for name in ("send", "send_message", "get_edits", "run_shell_commands", "show_send_output_stream"):
             setattr(coder, name, self.watch(name, getattr(coder, name)))
         return coder
 
@@ -99,7 +99,8 @@ class Driver:
         code = None if late else process.returncode
         seconds = round(time.monotonic() - began, 3)
         self.commands.append({"command": command, "exit_code": code, "output": text, "seconds": seconds})
-        return process.returncode, text
+        # Aider shows what is printed alone: a command that fails in silence would look like one that did its work.
+        return process.returncode, text if not code else f"{text}[exit code {code}]\n"
 
     def send(self, inner, *arguments, **options):
         """One request to the model; Aider swallows what goes wrong with it, and ends well."""
@@ -125,12 +126,19 @@ class Driver:
         self.edits += [{"path": edit[0], "search": edit[1], "replace": edit[2]} for edit in edits if edit[0]]
         return edits
 
+    def run_shell_commands(self, inner):
+        """What commands print goes into the next message, and not into one of its own that no reply answers."""
+        self.said = inner() or ""
+        return ""
+
     def send_message(self, inner, message):
         """One message, its reply and all that followed from it."""
         before, started = git("rev-parse", "HEAD").strip(), time.time()
-        self.commands, self.edits, self.response = [], [], None
+        self.commands, self.edits, self.response, self.said = [], [], None, ""
         self.coder.shell_commands = []
         yield from inner(message)
+        if self.coder.reflected_message:
+            self.coder.reflected_message = self.said + self.coder.reflected_message
         commits = git("log", "--reverse", "--format=%H", f"{before}..HEAD").split()
         self.replies.append({
             "response_id": self.response,
@@ -140,6 +148,7 @@ class Driver:
             "commits": [{"id": commit, "diff": git("show", "--format=", commit)} for commit in commits],
             "suggested": self.coder.shell_commands,
             "commands": self.commands,
+            "said": self.said,
             "reflected": self.coder.reflected_message,
             "problem": self.problem,
             "started": started,
@@ -168,7 +177,7 @@ class Driver:
                 return "model" if self.problem else "silent"
             if not any(reply["edits"] or reply["commands"] or reply["reflected"] for reply in self.replies[seen:]):
                 return "done"
-            message = GO_ON
+            message = self.said + GO_ON
         return "limit"
 
 
