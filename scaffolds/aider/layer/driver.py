@@ -15,6 +15,8 @@ from pathlib import Path
 DONE, LIMIT, MODEL, BROKEN = 0, 3, 5, 6
 GO_ON = "If anything is left to do, go on with it. If the task is done, answer with the word DONE and nothing else."
 TASK = {name.removeprefix("TRAJFORGE_"): value for name, value in os.environ.items() if name.startswith("TRAJFORGE_")}
+# What commands see; Aider puts the model's key among its own variables.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("TRAJFORGE_")}
 OUTPUT, WORKSPACE = Path(TASK["OUTPUT"]), TASK["WORKSPACE"]
 PLACE = {"GIT_DIR": str(OUTPUT / "git"), "GIT_WORK_TREE": WORKSPACE}
 
@@ -22,7 +24,7 @@ PLACE = {"GIT_DIR": str(OUTPUT / "git"), "GIT_WORK_TREE": WORKSPACE}
 def git(*arguments):
     """What git says about the repository."""
     command = ["git", "-c", "user.name=aider", "-c", "user.email=aider@localhost", "-c", "core.quotePath=false"]
-    done = subprocess.run([*command, *arguments], env=os.environ | PLACE, cwd=WORKSPACE, capture_output=True, check=True)
+    done = subprocess.run([*command, *arguments], env=CLEAN | PLACE, cwd=WORKSPACE, capture_output=True, check=True)
     return done.stdout.decode(errors="replace")
 
 
@@ -86,8 +88,8 @@ class Driver:
     def run(self, command, verbose=False, error_print=None, cwd=None):
         """Stands in for Aider's own, which has no limit in time."""
         process = subprocess.Popen(
-            ["bash", "-c", command], cwd=cwd or WORKSPACE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            ["bash", "-c", command], cwd=cwd or WORKSPACE, env=CLEAN, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )
         began, limit = time.monotonic(), float(TASK["ACTION_SECONDS"])
         try:
