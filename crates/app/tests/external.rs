@@ -11,9 +11,11 @@ use program::{Program, containers};
 use serde_json::{Value, json};
 use trajforge_router::{Scripted, ScriptedReply};
 
-/// How the agents of `testdata/fakes/agent.py` behave, and what has to come of it: steps, ending, failure's boundary, what
-/// the failure or the ending says, outcome.
-const MANNERS: [(&str, usize, &str, Option<&str>, &str, &str); 10] = [
+/// How an agent behaves, and what has to come of it: steps, ending, failure's boundary, what the ending says, outcome.
+type Manner = (&'static str, usize, &'static str, Option<&'static str>, &'static str, &'static str);
+
+/// The agents of `testdata/fakes/agent.py`.
+const MANNERS: [Manner; 10] = [
     ("well", 3, "submitted", None, "", "success"),
     ("crash", 0, "failed", Some("scaffold"), "no configuration", "failure"),
     ("mute", 0, "failed", Some("scaffold"), "without having asked its model", "failure"),
@@ -130,7 +132,21 @@ async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the
         assert_eq!(shown["final_result"], outcome, "{manner}");
         assert!(!shown.to_string().contains("tf-"), "{manner}: a key is in the record");
     }
+    assert!(
+        records(&program, "torn").contains("trajectory.json can't be read"),
+        "the torn file is not told of"
+    );
     assert_eq!(containers("fakes"), 0);
+}
+
+/// A rollout's journal, by its scaffold.
+fn records(program: &Program, scaffold: &str) -> String {
+    let journals = fs::read_dir(program.path("runs/fakes/rollouts")).unwrap();
+    let mut journals = journals.map(|entry| entry.unwrap().path());
+    let of = |path: &std::path::PathBuf| {
+        path.to_string_lossy().contains(&format!(".{scaffold}.")) && path.is_file()
+    };
+    fs::read_to_string(journals.find(of).unwrap()).unwrap()
 }
 
 /// A rollout's record by its scaffold.

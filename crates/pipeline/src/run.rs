@@ -112,7 +112,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     // What can't be had is found out before anything is written.
     let images = images(world, &library, &plan, cancel).await?;
     let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
-    let mut externals = interruptible(cancel, Externals::of(world, &plan)).await?;
+    let mut externals = interruptible(cancel, Box::pin(Externals::of(world, &plan))).await?;
     let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
     let store = match &order.plan {
         Some(_) => RunStore::create(&order.folder, plan)?,

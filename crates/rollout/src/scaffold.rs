@@ -16,7 +16,7 @@ use trajforge_sandbox::{Layer, Sandbox};
 use trajforge_schema::{Action, Ending, Failure, Joined, ModelTurn, Observation, Provenance, Usage};
 
 pub use external::{Access, External};
-pub use manifest::{Invalid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
+pub use manifest::{Invalid, Laid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;
 pub use tools::Tools;

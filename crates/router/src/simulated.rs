@@ -8,6 +8,7 @@
 //! models make, and mends some of them. What it does follows from its seed, the task and the attempt alone: the n-th
 //! conversation that is begun about a task is its n-th attempt.
 
+mod blocks;
 mod mistake;
 mod play;
 mod tongue;
@@ -85,6 +86,10 @@ impl Player {
         };
         let attempt = self.attempt(&task.id, &said);
         let play = Play::of(task, &self.skill, attempt, self.seed);
+        if blocks::are_wanted(request) {
+            let next = play.moves.get(blocks::done(&play, messages));
+            return says(&next.map_or("DONE".to_owned(), blocks::text));
+        }
         let Some(Move { reasoning, action }) = play.moves.get(said.len()) else {
             return says("I have nothing more to do.");
         };

@@ -118,7 +118,7 @@ impl Images {
                 tag: recipe.tag.clone(),
                 parent: recipe.base.parent().map(str::to_owned),
                 bytes: self.size(&recipe.tag).await?,
-                is_for_tasks: *self.root_of(recipe) == BOOKWORM,
+                is_for_tasks: !recipe::is_of_scaffolds(name),
             });
         }
         Ok(list)
@@ -152,14 +152,6 @@ impl Images {
             Ok(_) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(self.engine.error(&format!("remove the image {tag}"), error)),
-        }
-    }
-
-    fn root_of(&self, recipe: &Recipe) -> &'static Root {
-        match &recipe.base {
-            Base::Root(root) => root,
-            // Every chain of recipes was followed to its root when they were read.
-            Base::Recipe(parent) => self.recipes.get(parent).map_or(&BOOKWORM, |parent| self.root_of(parent)),
         }
     }
 

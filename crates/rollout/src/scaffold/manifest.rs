@@ -39,10 +39,9 @@ pub struct Manifest {
     /// Variables of its environment; `{placeholders}` are filled in.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Files that are laid down before it starts, path to content; `{placeholders}` are filled in, in both;
-    /// braces around other words stay as they are.
+    /// Files that are laid down before it starts, path to content; `{placeholders}` in a path are filled in.
     #[serde(default)]
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Laid>,
     /// What it speaks to a model.
     #[serde(default = "dialect")]
     pub dialect: Dialect,
@@ -73,6 +72,23 @@ pub struct Manifest {
     /// Programs that the task's image must have.
     #[serde(default)]
     pub requires: Vec<String>,
+}
+
+/// What a file holds that is laid down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Laid {
+    /// This text; `{placeholders}` are filled in, braces around other words stay as they are.
+    Text(String),
+    /// What a file beside the manifest holds, as it is.
+    Copy {
+        /// Its name.
+        from: String,
+        /// What it holds; read with the manifest.
+        #[serde(default)]
+        #[schemars(skip)]
+        content: String,
+    },
 }
 
 /// Where a scaffold runs.
@@ -151,10 +167,16 @@ impl Manifest {
     pub fn read(file: &Path) -> Result<Self, Invalid> {
         let invalid = |message: String| Invalid { file: file.display().to_string(), message };
         let text = std::fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
-        let manifest: Self =
+        let mut manifest: Self =
             serde_saphyr::from_str(&text).map_err(|error| invalid(error.without_snippet().to_string()))?;
-        let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-        if folder != Some(manifest.name.as_str()) {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        for laid in manifest.files.values_mut() {
+            if let Laid::Copy { from, content } = laid {
+                let read = std::fs::read_to_string(folder.join(&*from));
+                *content = read.map_err(|error| invalid(format!("{from} can't be read: {error}")))?;
+            }
+        }
+        if folder.file_name().and_then(|name| name.to_str()) != Some(manifest.name.as_str()) {
             return Err(invalid(format!("its name is {:?}, and that of its folder is not", manifest.name)));
         }
         manifest.check().map_err(invalid)?;

@@ -98,7 +98,7 @@ fn something(property: &Value) -> Value {
 }
 
 /// The action as a shell would do it; nothing for a mere thought.
-fn command(action: &Action) -> Option<String> {
+pub(super) fn command(action: &Action) -> Option<String> {
     Some(match action {
         Action::Bash { command, .. } => command.clone(),
         Action::Read { path, offset, limit } => {

@@ -75,18 +75,20 @@ async fn a_step_that_is_kept_back_ends_the_session_for_its_client() {
     assert_eq!((exchanges.len(), report.capped.as_deref()), (2, Some("it is over")));
 }
 
+/// Notes each request that comes.
+struct Notes(Arc<Mutex<Vec<String>>>);
+#[async_trait]
+impl Gate for Notes {
+    async fn pass(&self, knock: Knock) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("knock {}", knock.number));
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_of_a_reply_comes_before_the_knock_of_what_follows_it() {
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let (by_capture, by_gate) = (Arc::clone(&heard), Arc::clone(&heard));
-    struct Notes(Arc<Mutex<Vec<String>>>);
-    #[async_trait]
-    impl Gate for Notes {
-        async fn pass(&self, knock: Knock) -> Result<(), String> {
-            self.0.lock().unwrap().push(format!("knock {}", knock.number));
-            Ok(())
-        }
-    }
     let change = |spec: &mut SessionSpec| {
         spec.gate = Some(Arc::new(Notes(by_gate)));
         spec.capture = Arc::new(move |exchange| {

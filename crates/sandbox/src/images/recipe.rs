@@ -57,6 +57,11 @@ pub(super) fn of_scaffold(name: &str) -> String {
     format!("scaffold-{name}")
 }
 
+/// Whether scaffolds are made of it, and no task runs in it: a layer, or what layers are made upon.
+pub(super) fn is_of_scaffolds(name: &str) -> bool {
+    name.starts_with("scaffold-") || name.starts_with("layer-")
+}
+
 /// Reads all recipes below a folder, and those of the layers of the scaffolds in another.
 pub(super) fn read_all(folder: &Path, scaffolds: &[PathBuf]) -> Result<BTreeMap<String, Recipe>> {
     let mut raw = BTreeMap::new();

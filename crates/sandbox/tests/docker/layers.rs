@@ -50,7 +50,8 @@ async fn a_layer_is_made_once_and_no_sandbox_can_write_to_it() {
     let docker = docker().await;
     let spec = SandboxSpec { layers: vec![layer.clone()], ..spec().await };
     let sandbox = docker.create(&spec).await.unwrap();
-    let script = format!("cat {PATH}/first {PATH}/deep/second; echo x >> {PATH}/first; echo x > {PATH}/third");
+    let script =
+        format!("cat {PATH}/first {PATH}/deep/second; echo x >> {PATH}/first; echo x > {PATH}/third");
     for exec in [Exec::bash(script.clone()), Exec::bash(script).as_root()] {
         let ran = sandbox.exec(exec.within(Duration::from_secs(20))).await.unwrap();
         let text = ran.output.text();

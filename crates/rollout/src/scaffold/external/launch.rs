@@ -9,7 +9,7 @@ use trajforge_sandbox::{Exec, File, Sandbox, SandboxExt as _};
 use trajforge_schema::{Failure, FailureCode, Limits};
 
 use super::{External, hearing};
-use crate::scaffold::manifest::Places;
+use crate::scaffold::manifest::{Laid, Places};
 use crate::scaffold::reader::Collected;
 
 /// A folder of the agent's for what a scaffold writes for itself.
@@ -29,7 +29,11 @@ impl External {
         self.places = self.places(port);
         let mut files = vec![file(&self.places.instruction_file, &self.task.instruction)];
         for (path, content) in &self.manifest.files {
-            files.push(file(&self.places.fill(path), &self.places.fill(content)));
+            let path = self.places.fill(path);
+            files.push(match content {
+                Laid::Text(text) => file(&path, &self.places.fill(text)),
+                Laid::Copy { content, .. } => file(&path, content),
+            });
         }
         sandbox.put(OUTPUT, Owner::Agent, &[]).await?;
         sandbox.put("/", Owner::Agent, &files).await?;
@@ -37,7 +41,7 @@ impl External {
             .in_folder(&self.task.environment.workspace)
             .within(LONGEST);
         for (name, value) in &self.manifest.environment {
-            exec = exec.with_variable(name, &self.places.fill(value));
+            exec = exec.with_variable(name, self.places.fill(value));
         }
         exec.output_bytes = Some(PRINTED);
         let sandbox = Arc::clone(sandbox);
@@ -110,7 +114,7 @@ impl External {
                     collected.0.insert(name, self.masked(content));
                 }
                 Err(error) => {
-                    tracing::warn!(rollout = self.rollout, "{path} could not be taken out: {error}")
+                    tracing::warn!(rollout = self.rollout, "{path} could not be taken out: {error}");
                 }
             }
         }

@@ -85,7 +85,8 @@ impl Turns {
                 // It never took the reply: it asks the same again.
                 done.push(Decision { turn: Some(open.turn), ..Decision::default() });
             } else if !has_ids {
-                done.push(open.done(|_| said_after(messages)));
+                let shown = said_after(messages, &text(&open.turn.message["content"]));
+                done.push(open.done(|_| shown.clone()));
             } else if open.calls.iter().any(is_shown) {
                 done.push(open.done(|id| id.and_then(|id| results.get(id)).cloned().unwrap_or_default()));
             } else {
@@ -181,10 +182,15 @@ fn results(messages: &[Value]) -> BTreeMap<&str, String> {
         .collect()
 }
 
-/// What was said since the assistant spoke last.
-fn said_after(messages: &[Value]) -> String {
-    let texts: Vec<String> =
-        since_the_reply(messages).iter().map(|message| text(&message["content"])).collect();
+/// What a scaffold has said since a reply; what it has the assistant say in between is filling.
+fn said_after(messages: &[Value], reply: &str) -> String {
+    let is_reply = |message: &Value| message["role"] == "assistant" && text(&message["content"]) == reply;
+    let since = match messages.iter().rposition(is_reply) {
+        Some(place) => &messages[place + 1..],
+        None => since_the_reply(messages),
+    };
+    let others = since.iter().filter(|message| message["role"] != "assistant");
+    let texts: Vec<String> = others.map(|message| text(&message["content"])).collect();
     texts.join("\n\n")
 }
 
