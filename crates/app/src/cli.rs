@@ -3,6 +3,7 @@
 mod dataset;
 mod gateway;
 mod run;
+mod scaffold;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use dataset::{DatasetBuild, DatasetCommand, SplitChoice};
 pub(crate) use gateway::Gateway;
 pub(crate) use run::Run;
+pub(crate) use scaffold::{ScaffoldCommand, ScaffoldSchema};
 
 /// Training data for language-model agents: tasks from templates, executed in containers, recorded, verified, curated.
 #[derive(Debug, Parser)]
@@ -68,6 +70,11 @@ pub(crate) enum Command {
     Image {
         #[command(subcommand)]
         command: ImageCommand,
+    },
+    /// What turns a model into an agent: list, new, check, schema.
+    Scaffold {
+        #[command(subcommand)]
+        command: ScaffoldCommand,
     },
     /// Models there are.
     Model {

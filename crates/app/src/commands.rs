@@ -7,6 +7,7 @@ mod image;
 mod model;
 mod quickstart;
 mod run;
+mod scaffold;
 mod show;
 mod status;
 mod task;
@@ -27,6 +28,7 @@ pub(crate) async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Template { command } => template::template(&global, command).await,
         Command::Task { command } => task::task(&global, &command),
         Command::Image { command } => image::image(&global, command).await,
+        Command::Scaffold { command } => scaffold::scaffold(&global, command).await,
         Command::Model { command } => model::model(&global, &command),
         Command::Run(order) => run::run(&global, *order).await,
         Command::Status(order) => status::status(&global, &order).await,

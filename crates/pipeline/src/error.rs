@@ -219,10 +219,9 @@ impl Error {
             }
             Self::Seeds { .. } => Some("write 0..10 (0 to 9), 0..=9, or 1,4,7".to_owned()),
             Self::UnknownScaffold { external, .. } => {
-                let names: Vec<&str> = ["oracle", "nop", "tools"]
-                    .into_iter()
-                    .chain(external.iter().map(String::as_str))
-                    .collect();
+                let native = trajforge_rollout::scaffold::NATIVE.map(|style| style.name);
+                let names = ["oracle", "nop"].into_iter().chain(native);
+                let names: Vec<&str> = names.chain(external.iter().map(String::as_str)).collect();
                 Some(format!("the scaffolds are {}", names.join(", ")))
             }
             Self::Manifest(_) => Some("docs/scaffolds.md says what stands in a scaffold.yaml".to_owned()),

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use trajforge_rollout::Scaffold;
 use trajforge_rollout::scaffold::reader::Collected;
-use trajforge_rollout::scaffold::{Access, External, Manifest};
+use trajforge_rollout::scaffold::{Access, External, Manifest, Runs, Stdio};
 use trajforge_router::gateway::{Capture, CaptureFile, Served};
 use trajforge_router::{Account, Endpoint, Gateway, GatewaySpec, Meter, Terms};
 use trajforge_sandbox::Layer;
@@ -18,9 +19,17 @@ use crate::world::World;
 /// The record of what a scaffold and its model said to each other.
 const EXCHANGES: &str = "exchanges.jsonl";
 
+/// One of them, with all that it takes.
+struct Ready {
+    manifest: Arc<Manifest>,
+    layer: Option<Layer>,
+    /// Where its manifest lies.
+    folder: PathBuf,
+}
+
 /// The external scaffolds of a run.
 pub(crate) struct Externals {
-    ready: BTreeMap<String, (Arc<Manifest>, Option<Layer>)>,
+    ready: BTreeMap<String, Ready>,
     gateway: Option<Arc<Gateway>>,
 }
 
@@ -32,7 +41,8 @@ impl Externals {
         for name in names {
             if let Some(manifest) = world.manifest(name)? {
                 let layer = world.layer(&manifest).await?;
-                ready.insert(name.to_owned(), (Arc::new(manifest), layer));
+                let (manifest, folder) = (Arc::new(manifest), world.home.scaffold(name).unwrap_or_default());
+                ready.insert(name.to_owned(), Ready { manifest, layer, folder });
             }
         }
         Ok(Self { ready, gateway: None })
@@ -46,7 +56,7 @@ impl Externals {
                 seed: world.secret,
                 budget: Arc::clone(&terms.budget),
                 pressures: Arc::clone(&terms.pressures),
-                cassette: None,
+                cassette: world.cassette.clone(),
             };
             self.gateway = Some(Arc::new(Gateway::start(spec).await?));
         }
@@ -60,8 +70,8 @@ impl Externals {
         endpoint: &Endpoint,
         (terms, account): (&Terms, Account),
         folder: &Path,
-    ) -> Result<Option<External>, Error> {
-        let (Some((manifest, layer)), Some(gateway)) = (self.ready.get(name), &self.gateway) else {
+    ) -> Result<Option<Box<dyn Scaffold>>, Error> {
+        let (Some(ready), Some(gateway)) = (self.ready.get(name), &self.gateway) else {
             return Ok(None);
         };
         fs::create_dir_all(folder).map_err(|source| {
@@ -79,7 +89,11 @@ impl Externals {
             capture,
             keep: Box::new(move |collected| keep(&files, collected)),
         };
-        Ok(Some(External::new(Arc::clone(manifest), layer.clone(), access, task)))
+        let manifest = Arc::clone(&ready.manifest);
+        Ok(Some(match manifest.runs {
+            Runs::Container => Box::new(External::new(manifest, ready.layer.clone(), access, task)),
+            Runs::Host => Box::new(Stdio::new(manifest, ready.folder.clone(), access, task)),
+        }))
     }
 
     /// Ends what serves them.

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use trajforge_rollout::scaffold::native;
 use trajforge_router::budget::Purse;
 use trajforge_router::{Budget, Endpoint, Simulated, Stream, Terms};
 use trajforge_scheduler::{
@@ -233,7 +234,7 @@ fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library
 fn plan_rollouts(world: &World, plan: &PlanOrder, library: &Library) -> Result<Vec<Planned>, Error> {
     let scaffold = |name: &String| match name.as_str() {
         "oracle" | "nop" => Ok(ScaffoldUse { name: name.clone(), needs_model: false }),
-        "tools" => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
+        other if native(other).is_some() => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
         _ => match world.manifest(name)? {
             Some(_) => Ok(ScaffoldUse { name: name.clone(), needs_model: true }),
             None => Err(Error::UnknownScaffold { name: name.clone(), external: world.external_scaffolds() }),

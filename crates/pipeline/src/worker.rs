@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use trajforge_rollout::scaffold::{Nop, Oracle, Tools};
+use trajforge_rollout::scaffold::{Agent, Nop, Oracle, native};
 use trajforge_rollout::{Attempt, Finished, Rollout, Scaffold};
 use trajforge_router::pressure::BreakerState;
 use trajforge_router::{Account, Endpoint, Metered};
@@ -175,8 +175,10 @@ impl<'a> Worker<'a> {
         Ok(match work.lease.spec.scaffold.as_str() {
             "oracle" => Box::new(Oracle::of(&work.task)),
             "nop" => Box::new(Nop),
-            "tools" => Box::new(Tools::new(Arc::new(self.model(work)?), &work.task)),
-            other => return self.external(other, work),
+            other => match native(other) {
+                Some(style) => Box::new(Agent::new(style, Arc::new(self.model(work)?), &work.task)),
+                None => return self.external(other, work),
+            },
         })
     }
 
@@ -187,7 +189,7 @@ impl<'a> Worker<'a> {
         let folder = running.store.scaffold_folder(&work.lease.spec.id);
         let on_terms = (&running.terms, account);
         match running.externals.scaffold((name, &work.task), &endpoint, on_terms, &folder)? {
-            Some(scaffold) => Ok(Box::new(scaffold)),
+            Some(scaffold) => Ok(scaffold),
             None => Err(Error::UnknownScaffold {
                 name: name.to_owned(),
                 external: running.world.external_scaffolds(),

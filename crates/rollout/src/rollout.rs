@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trajforge_router::Meter;
-use trajforge_sandbox::{Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
+use trajforge_sandbox::{Network, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{
     Action, Choice, Clock, Delta, Ending, Failure, Header, Limit, Manifest, MicroDollars, ModelTurn, Outcome,
     Record, RolloutSpec, RunName, State, Step, Summary, Task, Timestamp, Usage, WIRE_VERSION,
@@ -89,6 +89,7 @@ impl Rollout<'_> {
             return Err(Error::Cancelled);
         }
         let spec = with(scaffold.wants(), verify::sandbox_spec(attempt).map_err(Error::Failed)?);
+        let spec = SandboxSpec { network: Network::Listed, ..spec };
         let sandbox: Arc<dyn Sandbox> =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();
         let finished = self.attempt(attempt, &sandbox, scaffold, recorder).await;
@@ -236,12 +237,19 @@ impl Episode<'_> {
             if let Some(ending) = ending {
                 return Ok(ending);
             }
+            if let Some(limit) = self.limit_reached() {
+                return Ok(Ending::LimitReached { limit });
+            }
         }
     }
 
     fn limit_reached(&self) -> Option<Limit> {
-        if self.steps >= self.attempt.task.environment.limits.steps {
+        let limits = &self.attempt.task.environment.limits;
+        if self.steps >= limits.steps {
             return Some(Limit::Steps);
+        }
+        if limits.tokens.is_some_and(|most| self.usage.total() >= most) {
+            return Some(Limit::Tokens);
         }
         (Instant::now() >= self.deadline()).then_some(Limit::Time)
     }
@@ -249,6 +257,9 @@ impl Episode<'_> {
     fn record_turn(&mut self, turn: Option<ModelTurn>) -> Result<(), Error> {
         let Some(turn) = turn else { return Ok(()) };
         self.usage += turn.usage;
+        for call in turn.condensations.iter().filter_map(|one| one.side_call.as_ref()) {
+            self.usage += call.usage;
+        }
         self.recorder.record(&Record::Turn(turn))
     }
 

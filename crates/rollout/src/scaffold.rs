@@ -1,11 +1,15 @@
 //! A scaffold: what turns a model, or a script, into an agent.
 
+mod agent;
+mod bash;
 mod external;
 mod manifest;
 mod nop;
 mod oracle;
 pub mod reader;
-pub mod tools;
+pub mod stdio;
+mod text;
+mod tools;
 
 use std::sync::Arc;
 
@@ -15,11 +19,20 @@ use trajforge_router::Meter;
 use trajforge_sandbox::{Layer, Sandbox};
 use trajforge_schema::{Action, Ending, Failure, Joined, ModelTurn, Observation, Provenance, Usage};
 
+pub use agent::{Agent, Reading, Style};
 pub use external::{Access, External};
 pub use manifest::{Invalid, Laid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;
-pub use tools::Tools;
+pub use stdio::Stdio;
+
+/// The native scaffolds that a model works with.
+pub const NATIVE: [Style; 5] = [tools::STYLE, bash::STYLE, text::FENCED, text::XML, text::REACT];
+
+/// The native scaffold of that name.
+pub fn native(name: &str) -> Option<Style> {
+    NATIVE.into_iter().find(|style| style.name == name)
+}
 
 /// Decides what happens next.
 #[async_trait]

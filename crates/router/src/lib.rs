@@ -25,7 +25,7 @@ pub use error::Error;
 pub use gateway::{Gateway, GatewaySpec, Session, SessionSpec};
 pub use lost::{Charge, Lost};
 pub use model::endpoint::Endpoint;
-pub use model::metered::{Meter, Metered, Terms};
+pub use model::metered::{Left, Meter, Metered, Terms};
 pub use model::{ChatRequest, Model, Reply};
 pub use policy::{Policy, Router, check_route, read_route};
 pub use scripted::{Scripted, ScriptedPart, ScriptedReply, ScriptedRequest, scripted_stream};

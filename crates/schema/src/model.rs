@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::condensation::Condensation;
 use crate::dialect::Dialect;
+use crate::provenance::Provenance;
 use crate::skill::Skill;
 use crate::units::{MicroDollars, PICO_PER_MICRO, TokenPrice, Tokens};
 
@@ -103,33 +105,6 @@ fn output_tokens() -> u64 {
 }
 fn request_seconds() -> u64 {
     300
-}
-
-/// Whether what acts is a model, or a program that stands in for one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Provenance {
-    /// A language model.
-    #[default]
-    Model,
-    /// A template's oracle, played step by step.
-    Oracle,
-    /// A program that answers like a model.
-    Simulated,
-    /// Nobody: a control.
-    Control,
-}
-
-impl Provenance {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Oracle => "oracle",
-            Self::Simulated => "simulated",
-            Self::Control => "control",
-        }
-    }
 }
 
 /// What tokens cost, in US dollars per million of them, which is the same number as micro-dollars for each.
@@ -234,7 +209,7 @@ impl std::ops::AddAssign for Usage {
 }
 
 /// One exchange with a model, lossless: the reply as it came, and what it cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelTurn {
     /// From 1.
     pub turn: u32,
@@ -243,12 +218,24 @@ pub struct ModelTurn {
     /// Messages that the scaffold put before this turn and that are neither the prompt nor a tool's result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inserted: Vec<Value>,
+    /// What made the conversation shorter before this turn was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condensations: Vec<Condensation>,
     /// The provider's id of the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_id: Option<String>,
     /// Why the model stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
+    /// The log-probabilities of the reply's tokens, as the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub logprobs: Value,
+    /// The ids of the tokens that were read, where the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub prompt_token_ids: Value,
+    /// The ids of the reply's tokens, where the provider gave them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub token_ids: Value,
     /// What it used.
     pub usage: Usage,
     /// What it cost; absent where the price is unknown.

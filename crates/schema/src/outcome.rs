@@ -26,6 +26,8 @@ pub enum Ending {
     Submitted,
     /// The agent stopped acting without declaring anything.
     Stopped,
+    /// The agent went round in circles, was told so, and went on.
+    Stuck,
     /// A limit was reached; what was done until then is verified all the same.
     LimitReached {
         /// Which one.
@@ -57,11 +59,12 @@ pub enum Limit {
 }
 
 impl Ending {
-    /// The word on the wire: `submitted`, `stopped`, `limit_reached`, `cancelled` or `failed`.
+    /// The word on the wire: `submitted`, `stopped`, `stuck`, `limit_reached`, `cancelled` or `failed`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
             Self::Stopped => "stopped",
+            Self::Stuck => "stuck",
             Self::LimitReached { .. } => "limit_reached",
             Self::Cancelled => "cancelled",
             Self::Failed { .. } => "failed",

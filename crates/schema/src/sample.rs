@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::action::Action;
 use crate::clock::Timestamp;
 use crate::ids::Digest;
-use crate::model::{ModelTurn, Provenance, Usage};
+use crate::model::{ModelTurn, Usage};
 use crate::outcome::{Ending, Outcome};
+use crate::provenance::Provenance;
 use crate::record::{Header, Summary, Trajectory, WIRE_VERSION};
 use crate::rollout::RolloutSpec;
 use crate::state::{Delta, EntryKind, Manifest, ManifestEntry, State};
@@ -256,13 +257,11 @@ fn turn_of(step: &Step) -> ModelTurn {
         message: json!({"role": "assistant", "content": null, "reasoning_content": step.reasoning,
             "tool_calls": [{"id": step.tool_call_id, "type": "function",
                 "function": {"name": step.action.kind(), "arguments": arguments.to_string()}}]}),
-        inserted: Vec::new(),
-        response_id: None,
         finish_reason: Some("tool_calls".to_owned()),
         usage: Usage { input: Tokens(100), cached_input: Tokens(50), output: Tokens(20), ..Usage::default() },
         cost: Some(MicroDollars(300)),
         requests: 1,
         seconds: 0.5,
-        parked_seconds: 0.0,
+        ..ModelTurn::default()
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::bytes::Content;
 use crate::ids::{Digest, TaskId, TemplateId};
-use crate::units::Seed;
+use crate::units::{Seed, Tokens};
 
 /// One member of a template's family, complete: nothing else is needed to run it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,6 +154,9 @@ pub struct Limits {
     pub rollout_seconds: u64,
     /// Actions.
     pub steps: u32,
+    /// Model tokens, read and written; no limit where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
 }
 
 impl Default for Limits {
@@ -166,6 +169,7 @@ impl Default for Limits {
             action_seconds: 60,
             rollout_seconds: 1800,
             steps: 100,
+            tokens: None,
         }
     }
 }

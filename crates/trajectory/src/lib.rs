@@ -12,5 +12,5 @@ mod store;
 pub use error::{Error, Result};
 pub use export::{Export, ExportedState, ExportedStep};
 pub use journal::{JournalWriter, Read, Torn, read, recover, summary_of};
-pub use messages::{Transcript, transcript};
+pub use messages::{Transcript, sent, transcript};
 pub use store::{Recorded, RunLock, RunStore};

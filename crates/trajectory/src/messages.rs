@@ -1,7 +1,7 @@
 //! A trajectory as a chat: the messages and tools that a trainer reads.
 
 use serde_json::{Value, json};
-use trajforge_schema::{Action, Header, Step, Trajectory};
+use trajforge_schema::{Action, Condensation, CondensationMethod, Header, Step, Trajectory};
 
 /// A chat in the style of OpenAI's chat completions.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,36 @@ pub struct Transcript {
 pub fn transcript(trajectory: &Trajectory) -> Transcript {
     let header = &trajectory.header;
     if trajectory.turns.is_empty() { canonical(header, &trajectory.steps) } else { recorded(trajectory) }
+}
+
+/// What the model was sent for a turn: as the record has it, but for what condensations left out until then.
+pub fn sent(trajectory: &Trajectory, turn: u32) -> Vec<Value> {
+    let before = trajectory.turns.iter().take_while(|one| one.turn <= turn);
+    let condensations: Vec<&Condensation> = before.flat_map(|one| &one.condensations).collect();
+    let last = |method| condensations.iter().rev().find(move |one| one.method == method);
+    let summary = last(CondensationMethod::Summary);
+    let masked = last(CondensationMethod::Masked);
+    let mut messages = trajectory.header.prompt.clone();
+    messages.extend(summary.map(|one| json!({"role": "user", "content": one.text})));
+    for one in
+        trajectory.turns.iter().filter(|one| summary.is_none_or(|summary| one.turn > summary.last_turn))
+    {
+        if one.turn <= turn {
+            messages.extend(one.inserted.iter().cloned());
+        }
+        if one.turn >= turn {
+            break;
+        }
+        messages.push(one.message.clone());
+        for step in trajectory.steps.iter().filter(|step| step.turn == Some(one.turn)) {
+            let mut result = result_of(step, step.tool_call_id.as_deref());
+            if let Some(masked) = masked.filter(|masked| one.turn <= masked.last_turn) {
+                result["content"] = json!(masked.text);
+            }
+            messages.push(result);
+        }
+    }
+    messages
 }
 
 fn recorded(trajectory: &Trajectory) -> Transcript {

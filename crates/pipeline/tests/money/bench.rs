@@ -142,6 +142,13 @@ impl Bench {
         self
     }
 
+    /// The same model with so small a context.
+    pub(crate) fn with_context(mut self, name: &str, context_tokens: u64) -> Self {
+        let entry = self.catalog.entry(name).unwrap().clone();
+        self.catalog.add(ModelEntry { context_tokens, ..entry });
+        self
+    }
+
     /// A simulated model that costs a dollar per million tokens and goes right with this probability.
     pub(crate) fn simulated(mut self, name: &str, competence: f64) -> Self {
         let price: Price = serde_json::from_value(json!({ "input": 1, "output": 1 })).unwrap();
@@ -166,10 +173,12 @@ impl Bench {
                 scaffolds: vec![home.join("scaffolds")],
                 cache: self.folder.path().join("cache"),
                 engine: None,
+                isolation: trajforge_pipeline::Isolation::default(),
             },
             sandboxes: Arc::new(Desk(Files::default())),
             images: ImageSource::Given(BTreeMap::from([("base".to_owned(), "none".to_owned())])),
             catalog: self.catalog.clone(),
+            cassette: None,
             key: |_| None,
             clock: Arc::new(SinceNoon(Instant::now())),
             events: Arc::new(move |event| heard.lock().unwrap().push(event)),
@@ -210,7 +219,7 @@ impl Bench {
 }
 
 /// An assistant's message with one tool call.
-fn call(tool: &str, arguments: &Value) -> ScriptedReply {
+pub(crate) fn call(tool: &str, arguments: &Value) -> ScriptedReply {
     let function = json!({ "name": tool, "arguments": arguments.to_string() });
     let calls = json!([{ "id": "call", "type": "function", "function": function }]);
     ScriptedReply::Message(json!({ "role": "assistant", "content": "", "tool_calls": calls }))

@@ -4,7 +4,7 @@
 //! reply asked for has happened, and it waits: the request is held until that is recorded.
 
 mod end;
-mod hearing;
+pub(super) mod hearing;
 mod launch;
 mod turns;
 

@@ -97,6 +97,8 @@ pub enum Laid {
 pub enum Runs {
     /// As a program inside the task's sandbox, which asks its model through the gateway.
     Container,
+    /// As a program on the host, which is told the task over its standard input and says its actions on its standard output.
+    Host,
 }
 
 /// What a scaffold takes on top of what the task allows.

@@ -22,7 +22,7 @@ impl Oracle {
 
     /// Other steps on the same task: a trap, or another seed's solution.
     pub fn playing(task: &Task, steps: Vec<OracleStep>) -> Self {
-        Self { steps: steps.into(), offer: tools::offer(task) }
+        Self { steps: steps.into(), offer: tools::STYLE.offer(task) }
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Meter {
     /// Spent from the purse before this try began.
     before: MicroDollars,
     is_priced: bool,
+    /// What the last request could have cost at most, in micro-dollars.
+    worst: Arc<AtomicU64>,
 }
 
 impl Meter {
@@ -76,7 +78,7 @@ impl Meter {
         let purse = account.rollout.clone().map(Purse::Rollout);
         let before = purse.as_ref().map_or(MicroDollars(0), |purse| budget.balance(purse).spent);
         let (budget, is_priced) = (Arc::clone(budget), entry.price.is_some());
-        Self { parking: Parking::default(), budget, purse, before, is_priced }
+        Self { parking: Parking::default(), budget, purse, before, is_priced, worst: Arc::default() }
     }
 
     /// Time that was spent waiting for the provider or for money; it is nobody's working time.
@@ -90,6 +92,23 @@ impl Meter {
         let spent = self.budget.balance(purse).spent;
         self.is_priced.then(|| MicroDollars(spent.0.saturating_sub(self.before.0)))
     }
+
+    /// What is left of its rollout's cap; absent where there is none.
+    pub fn left(&self) -> Option<Left> {
+        let cap = self.budget.caps().rollout.filter(|cap| cap.0 > 0)?;
+        let left = cap.0.saturating_sub(self.budget.balance(self.purse.as_ref()?).spent.0);
+        let worst = self.worst.load(Ordering::Relaxed);
+        Some(Left { share: left as f64 / cap.0 as f64, requests: left.checked_div(worst) })
+    }
+}
+
+/// What is left of a cap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    /// From 0 to 1.
+    pub share: f64,
+    /// Requests that are sure to be let through, if the next ones are as large as the last one; unknown before that.
+    pub requests: Option<u64>,
 }
 
 /// What one reply has taken so far.
@@ -129,6 +148,7 @@ impl Metered {
             (None, Unpriced::Allow) => MicroDollars(0),
             (None, Unpriced::Refuse) => return Err(Error::Unpriced { model: entry.name.clone() }),
         };
+        self.meter.worst.store(worst.0, Ordering::Relaxed);
         let (permit, reservation) = self.let_in(bound, worst).await?;
         taken.requests += 1;
         let began = Instant::now();

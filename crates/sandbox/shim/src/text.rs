@@ -1,12 +1,13 @@
 //! The texts that a language model reads about files: shared by the shim and by the scripted fake.
 
+mod edit;
+
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use regex::bytes::Regex;
 
-use crate::protocol::Edit;
+pub use edit::edited;
 
 /// A text that is shown is at most about this long.
 const MAX_SHOWN: usize = 48 << 10;
@@ -96,83 +97,6 @@ pub enum Before {
     Nothing,
     /// A file.
     File,
-}
-
-/// A file with its replacement made, and what to say about it.
-///
-/// # Errors
-/// What to say when the replacement can't be made.
-pub fn edited(name: &str, content: &[u8], edit: &Edit) -> Result<(String, Told), Told> {
-    if edit.old.is_empty() {
-        return Err(Told::wrong("The text to be replaced is empty; to make a new file, write it.\n"));
-    }
-    if edit.old == edit.new {
-        return Err(Told::wrong("The old and the new text are the same; nothing would change.\n"));
-    }
-    let content = std::str::from_utf8(content)
-        .map_err(|_| Told::wrong(format!("{name} is not UTF-8 text; change it with a command.\n")))?;
-    let places: Vec<usize> = content.match_indices(&edit.old).map(|(at, _)| at).collect();
-    let Some(first) = places.first() else {
-        let nearest = nearest(content, &edit.old);
-        return Err(Told::wrong(format!("The text to be replaced is not in {name}.{nearest}\n")));
-    };
-    if places.len() > 1 && !edit.all {
-        return Err(ambiguous(name, content, &places));
-    }
-    let changed = content.replace(&edit.old, &edit.new);
-    let line = line_of(&changed, *first);
-    let mut text = match places.len() {
-        1 => format!("Edited {name} at line {line}:\n"),
-        count => format!("Edited {name} in {count} places; the first is at line {line}:\n"),
-    };
-    let shown = (edit.new.lines().count() + 6).min(40);
-    for (at, line) in changed.lines().enumerate().skip(line.saturating_sub(4)).take(shown) {
-        let _ = writeln!(text, "{:>6}\t{}", at + 1, shortened(line.as_bytes()));
-    }
-    Ok((changed, Told::well(text)))
-}
-
-fn ambiguous(name: &str, content: &str, places: &[usize]) -> Told {
-    let mut lines: Vec<String> = places.iter().take(10).map(|at| line_of(content, *at).to_string()).collect();
-    if places.len() > lines.len() {
-        lines.push("...".to_owned());
-    }
-    Told::wrong(format!(
-        "The text to be replaced is {} times in {name} (lines {}). Give more of the text around it, so that it is \
-         unique, or ask for all.\n",
-        places.len(),
-        lines.join(", ")
-    ))
-}
-
-/// What may have been meant by a text that isn't there.
-fn nearest(content: &str, old: &str) -> String {
-    let Some(wanted) = old.lines().map(str::trim).find(|line| !line.is_empty()) else {
-        return String::new();
-    };
-    if let Some((at, line)) = content.lines().enumerate().find(|(_, line)| line.trim() == wanted) {
-        return format!(
-            " Line {} is like its first line, but what follows or the white space differs:\n{:>6}\t{}",
-            at + 1,
-            at + 1,
-            shortened(line.as_bytes())
-        );
-    }
-    let alike = |line: &str| {
-        let pairs = line.trim().chars().zip(wanted.chars());
-        pairs.take_while(|(a, b)| a == b).count()
-    };
-    let best = content.lines().enumerate().max_by_key(|(at, line)| (alike(line), Reverse(*at)));
-    match best {
-        Some((at, line)) if alike(line) >= 5 => {
-            format!(" The nearest line is:\n{:>6}\t{}", at + 1, shortened(line.as_bytes()))
-        }
-        _ => String::new(),
-    }
-}
-
-fn line_of(content: &str, at: usize) -> usize {
-    content[..at].matches('\n').count() + 1
 }
 
 /// A line as text, cut where it is endless.
@@ -360,14 +284,6 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_that_is_not_there_is_answered_with_the_line_that_may_be_meant() {
-        let content = "def f():\n    return 1\n\ndef g():\n    return 2\n";
-        assert!(nearest(content, "return 2").contains("Line 5"));
-        assert!(nearest(content, "def g(x):").contains("4\tdef g():"));
-        assert_eq!(nearest(content, "nothing like it"), "");
-    }
 
     #[test]
     fn a_name_can_not_pass_for_another_line() {

@@ -29,10 +29,12 @@ pub(super) async fn an_edit_must_be_unique(sandbox: &dyn Sandbox) {
     };
     let twice = sandbox.edit(edit("b =", "c =", false)).await.expect("it answers");
     assert!(twice.is_error && twice.text.contains("2 times"), "{}", twice.text);
-    let never = sandbox.edit(edit("a  = 1", "x", false)).await.expect("it answers");
+    let never = sandbox.edit(edit("q = 1 + 2", "x", false)).await.expect("it answers");
     assert!(never.is_error && never.text.contains("is not in"), "{}", never.text);
-    let once = sandbox.edit(edit("a = 1", "a = 3", false)).await.expect("it answers");
-    assert!(!once.is_error, "{}", once.text);
+    let once = sandbox.edit(edit("a = 1", "a = 9", false)).await.expect("it answers");
+    assert!(!once.is_error && !once.text.contains("fuzzy"), "{}", once.text);
+    let nearly = sandbox.edit(edit("  a  = 9 ", "  a = 3", false)).await.expect("it answers");
+    assert!(!nearly.is_error && nearly.text.contains("fuzzy match"), "{}", nearly.text);
     let all = sandbox.edit(edit("b =", "c =", true)).await.expect("it answers");
     assert!(!all.is_error, "{}", all.text);
     let content = sandbox.read_raw("edit.txt", Identity::Agent, 100).await.expect("it is there");

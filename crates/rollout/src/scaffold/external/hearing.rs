@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use trajforge_router::gateway::{Capture, Exchange, Gate, Knock};
 
 /// Something that the gateway heard.
-pub(super) enum Heard {
+pub(in crate::scaffold) enum Heard {
     /// A request for a step, held until it is answered here.
     Knock(Knock, oneshot::Sender<Result<(), String>>),
     /// An exchange, whole or not.
@@ -15,7 +15,7 @@ pub(super) enum Heard {
 }
 
 /// The gateway's gate.
-pub(super) struct Door(pub(super) mpsc::UnboundedSender<Heard>);
+pub(in crate::scaffold) struct Door(pub(in crate::scaffold) mpsc::UnboundedSender<Heard>);
 
 #[async_trait]
 impl Gate for Door {
@@ -28,7 +28,7 @@ impl Gate for Door {
 }
 
 /// A capture that passes on, beside what another one does.
-pub(super) fn capture(heard: mpsc::UnboundedSender<Heard>, also: Capture) -> Capture {
+pub(in crate::scaffold) fn capture(heard: mpsc::UnboundedSender<Heard>, also: Capture) -> Capture {
     Arc::new(move |exchange| {
         also(exchange);
         // A rollout that is over hears nothing more.

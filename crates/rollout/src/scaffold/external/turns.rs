@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use trajforge_router::gateway::{Exchange, ExchangeEnd, Knock, View};
 use trajforge_schema::{Action, Failure, FailureCode, ModelTurn, Observation, Usage};
 
+use crate::scaffold::agent::call::reasoning;
 use crate::scaffold::manifest::{Manifest, ToolRule};
-use crate::scaffold::tools::reasoning;
 use crate::scaffold::{Decision, Done, Intent};
 
 /// Replies, and what was done because of them.
@@ -104,7 +104,7 @@ impl Turns {
     fn turn(&mut self, exchange: Exchange) -> ModelTurn {
         let Exchange { view, usage, cost, seconds, .. } = exchange;
         let inserted = if self.count == 1 { Vec::new() } else { inserted(&view) };
-        let View { reply, response_id, finish_reason, .. } = view;
+        let View { reply, response_id, finish_reason, logprobs, token_ids, .. } = view;
         ModelTurn {
             turn: self.count,
             message: reply,
@@ -113,9 +113,11 @@ impl Turns {
             finish_reason,
             usage,
             cost,
+            logprobs,
+            token_ids,
             requests: 1 + std::mem::take(&mut self.in_vain),
             seconds,
-            parked_seconds: 0.0,
+            ..ModelTurn::default()
         }
     }
 
@@ -153,7 +155,7 @@ impl Open {
     fn done(self, mut result: impl FnMut(Option<&str>) -> String) -> Decision {
         let Self { turn, calls, given } = self;
         let seconds = given.elapsed().as_secs_f64();
-        let thought = reasoning(&turn.message);
+        let thought = reasoning(&turn.message, "content");
         let share = if calls.is_empty() { 0.0 } else { seconds / f64::from(count(calls.len())) };
         let intents = calls.into_iter().enumerate().map(|(index, call)| {
             let observation = Observation { text: result(call.id.as_deref()), ..Observation::default() };

@@ -2,7 +2,7 @@
 
 use trajforge_router::gateway::SideCalls;
 
-use super::{Manifest, placeholder};
+use super::{Manifest, Runs, placeholder};
 
 impl Manifest {
     /// The first thing that is wrong with it.
@@ -15,6 +15,9 @@ impl Manifest {
             return Err("its command is empty".to_owned());
         }
         self.placeholders()?;
+        if self.runs == Runs::Host {
+            self.on_the_host()?;
+        }
         for (tool, rule) in &self.tools {
             if let Some(problem) = rule.problem() {
                 return Err(format!("the tool {tool:?}: {problem}"));
@@ -25,6 +28,23 @@ impl Manifest {
             return Err("it names a reader, and collects nothing that could be read".to_owned());
         }
         Ok(())
+    }
+
+    /// What has no meaning for a scaffold that is no part of the sandbox.
+    fn on_the_host(&self) -> Result<(), String> {
+        let wrong = [
+            ("files", !self.files.is_empty()),
+            ("port", self.port != 0),
+            ("tools", !self.tools.is_empty()),
+            ("text_action", self.text_action.is_some()),
+            ("collect", !self.collect.is_empty()),
+            ("reader", self.reader.is_some()),
+            ("requires", !self.requires.is_empty()),
+        ];
+        match wrong.iter().find(|(_, is_there)| *is_there) {
+            Some((name, _)) => Err(format!("it runs on the host, where {name} has no meaning")),
+            None => Ok(()),
+        }
     }
 
     fn placeholders(&self) -> Result<(), String> {
