@@ -109,8 +109,8 @@ impl External {
 
     /// Takes out what the manifest asks for; what is not there is left out.
     pub(super) async fn collect(&mut self, sandbox: &dyn Sandbox) -> Collected {
-        if let Some(outside) = &self.outside {
-            return self.collect_outside(outside).await;
+        if self.outside.is_some() {
+            return self.collect_outside().await;
         }
         let mut collected = Collected::default();
         for wanted in &self.manifest.collect {

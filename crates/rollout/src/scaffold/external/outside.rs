@@ -73,11 +73,14 @@ impl External {
     }
 
     /// Takes the files that the manifest asks for; what is not there is left out.
-    pub(super) async fn collect_outside(&self, outside: &Outside) -> Collected {
+    pub(super) async fn collect_outside(&mut self) -> Collected {
         let mut collected = Collected::default();
+        let Some(folder) = self.outside.as_ref().map(|outside| outside.folder.path().to_owned()) else {
+            return collected;
+        };
         for wanted in &self.manifest.collect {
             let path = self.places.fill(&wanted.path);
-            if !Path::new(&path).starts_with(outside.folder.path()) {
+            if !Path::new(&path).starts_with(&folder) {
                 tracing::warn!(rollout = self.rollout, "{path} is not in the scaffold's folder, and is left");
                 continue;
             }
