@@ -16,11 +16,10 @@ impl Manifest {
         }
         self.placeholders()?;
         match self.runs {
-            Runs::Container => {}
             Runs::Swerex if !self.files.is_empty() || self.port != 0 => {
                 return Err("it runs on the host, where files and port have no meaning".to_owned());
             }
-            Runs::Swerex => {}
+            Runs::Container | Runs::Swerex => {}
             Runs::Host => self.on_the_host()?,
         }
         for (tool, rule) in &self.tools {
