@@ -31,7 +31,7 @@ async def work():
     runtime = RemoteRuntime(host="http://127.0.0.1", port=int(os.environ["PORT"]), auth_token=os.environ["KEY"])
     await runtime.wait_until_alive()
     await runtime.create_session(CreateBashSessionRequest(startup_timeout=10))
-    await runtime.write_file(WriteFileRequest(path="/root/notes", content="as SWE-agent does"))
+    await runtime.write_file(WriteFileRequest(path=os.path.join("/root", "notes"), content="as SWE-agent does"))
     while True:
         reply = ask()
         messages.append(reply)

@@ -85,8 +85,8 @@ async fn a_scaffold_on_the_host_works_in_the_container_and_leaves_nothing_on_the
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     for (manner, ending, steps) in [("well", "submitted", 3), ("hang", "limit_reached", 2)] {
         let rollouts = program.rollouts("runs/outside");
-        let ids = rollouts.iter().filter_map(|rollout| rollout["id"].as_str());
-        let id = ids.filter(|id| id.contains(&format!(".{manner}."))).next_back().unwrap().to_owned();
+        let mut ids = rollouts.iter().filter_map(|rollout| rollout["id"].as_str());
+        let id = ids.rfind(|id| id.contains(&format!(".{manner}."))).unwrap().to_owned();
         let shown = program.say(&["show", "runs/outside", &id, "--json"]).well().json();
         assert_eq!(shown["ending"]["kind"], ending, "{manner}: {}", shown["ending"]);
         assert_eq!(shown["final_result"], "success", "{manner}: {shown}");
