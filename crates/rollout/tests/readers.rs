@@ -236,7 +236,7 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
     if at.matches('/').count() < 5 {
         match value {
             Value::Array(items) => {
-                for number in (0..items.len()).take(9) {
+                for number in (0..items.len()).take(4) {
                     places(&items[number], format!("{at}/{number}"), found);
                 }
             }
