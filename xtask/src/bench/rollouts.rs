@@ -192,6 +192,7 @@ async fn rollouts(bed: &Bed, count: u64, workers: usize) -> anyhow::Result<(f64,
         max_tries: 1,
         caps: Caps::default(),
         unpriced: Unpriced::Refuse,
+        ledger: None,
     };
     let seconds = timed(&world, &order).await?;
     let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -80,7 +80,7 @@ pub(crate) struct Run {
 }
 
 /// What may be spent, in US dollars. No request leaves that could pass one of these.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Money {
     /// US dollars that the run may spend, resumes included.
     #[arg(long, value_name = "USD")]
@@ -91,12 +91,16 @@ pub(crate) struct Money {
     /// US dollars that one request may cost at worst.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_request: Option<MicroDollars>,
-    /// US dollars that the run may spend with one key.
+    /// US dollars that may be spent with one key: by this run, or by all that share --ledger.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_key: Option<MicroDollars>,
-    /// US dollars that the run may spend on one day (UTC).
+    /// US dollars that may be spent on one day (UTC): by this run, or by all that share --ledger.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_day: Option<MicroDollars>,
+    /// A file that several runs share, at the same time or one after the other: the caps for a key and for a day hold for all
+    /// of them together.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Ask models whose price is unknown; they count as nothing, so no cap holds them.
     #[arg(long)]
     pub(crate) allow_unpriced: bool,

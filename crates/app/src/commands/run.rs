@@ -44,6 +44,7 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
         max_tries: order.max_tries,
         caps: order.money.caps(),
         unpriced: order.money.unpriced(),
+        ledger: order.money.ledger.clone(),
     };
     let started = Instant::now();
     let report = run_all(&world, &run_order, &cancel).await;

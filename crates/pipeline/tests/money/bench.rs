@@ -213,6 +213,7 @@ impl Bench {
             max_tries: 2,
             caps: order.caps,
             unpriced: Unpriced::Refuse,
+            ledger: None,
         };
         run(&self.world(), &order, &CancellationToken::new()).await
     }
