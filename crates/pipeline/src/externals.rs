@@ -91,7 +91,9 @@ impl Externals {
         };
         let manifest = Arc::clone(&ready.manifest);
         Ok(Some(match manifest.runs {
-            Runs::Container => Box::new(External::new(manifest, ready.layer.clone(), access, task)),
+            Runs::Container | Runs::Swerex => {
+                Box::new(External::new(manifest, ready.layer.clone(), access, task))
+            }
             Runs::Host => Box::new(Stdio::new(manifest, ready.folder.clone(), access, task)),
         }))
     }
