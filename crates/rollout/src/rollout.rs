@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trajforge_sandbox::{Network, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{
-    Choice, Clock, Delta, Ending, Failure, Manifest, Record, RolloutSpec, RunName, State, Summary, Task,
-    Usage,
+    Choice, Clock, Delta, Ending, Failure, Limit, Manifest, Record, RolloutSpec, RunName, State, Summary,
+    Task, Usage,
 };
 
 use self::episode::Episode;
@@ -108,6 +108,7 @@ impl Rollout<'_> {
             usage: Usage::default(),
             meter: scaffold.meter(),
             browser: Browser::default(),
+            is_full: false,
             deadline: clock + Duration::from_secs(task.environment.limits.rollout_seconds),
         };
         let played = self.cancellable(episode.play(scaffold, sandbox, started)).await.map_err(Stop::Error);
@@ -144,7 +145,9 @@ impl Rollout<'_> {
         let fresh = match verify::hand_over(self.sandboxes, sandbox, attempt).await {
             Ok(fresh) => fresh,
             Err(failure) => {
-                *ending = Ending::Failed { failure };
+                if *ending != (Ending::LimitReached { limit: Limit::Disk }) {
+                    *ending = Ending::Failed { failure };
+                }
                 return Ok(Verified::default());
             }
         };

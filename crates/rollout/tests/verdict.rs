@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::Oracle;
 use trajforge_rollout::{Attempt, Error, Finished, Recorder, Rollout};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
-use trajforge_schema::{Clock, Event, Outcome, Record, RolloutSpec, Task, Timestamp};
+use trajforge_schema::{Clock, Ending, Event, Limit, Outcome, Record, RolloutSpec, Summary, Task, Timestamp};
 
 struct Standing;
 
@@ -53,6 +53,12 @@ fn task(hostile: &str) -> Task {
 
 /// Which checks passed, and what the rollout came to.
 async fn verdict(hostile: &str) -> (Vec<bool>, Outcome) {
+    let (summary, _) = play(hostile).await;
+    (summary.checks.iter().map(|check| check.passed).collect(), summary.outcome)
+}
+
+/// The end of a rollout, and how many steps it took.
+async fn play(hostile: &str) -> (Summary, u32) {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images");
     let images = Images::open(None, &recipes, &cache).await.unwrap();
@@ -74,10 +80,24 @@ async fn verdict(hostile: &str) -> (Vec<bool>, Outcome) {
     let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"], choice: None };
     let world = Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new() };
     let mut kept = Kept(Vec::new());
-    let Finished { summary, .. } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();
+    let Finished { summary, steps } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();
     docker.drain().await;
     assert!(matches!(kept.0.last(), Some(Record::Summary(_))), "{:?}", kept.0);
-    (summary.checks.iter().map(|check| check.passed).collect(), summary.outcome)
+    (summary, steps)
+}
+
+#[tokio::test]
+async fn who_fills_the_disk_ends_at_the_limit_with_what_can_be_judged() {
+    let full = Ending::LimitReached { limit: Limit::Disk };
+    // In /tmp it is in nobody's way; in the workspace nothing of that size is carried anywhere.
+    for (place, checks) in [("/tmp", 2), (".", 0)] {
+        let fills = format!(
+            "while sleep 0.05; do number=$((number + 1)); head -c 20M /dev/zero > {place}/$number; done"
+        );
+        let (summary, steps) = play(&fills).await;
+        assert_eq!((&summary.ending, steps, summary.outcome), (&full, 1, Outcome::Failure), "{place}");
+        assert_eq!((summary.checks.len(), summary.reward.total), (checks, 0.0), "{place}");
+    }
 }
 
 #[tokio::test]

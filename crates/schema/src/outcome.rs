@@ -56,6 +56,8 @@ pub enum Limit {
     Cost,
     /// Malformed replies in a row.
     Malformed,
+    /// Bytes, or entries, on the disk.
+    Disk,
 }
 
 impl Ending {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use trajforge_router::Meter;
-use trajforge_sandbox::{Sandbox, SandboxExt as _};
+use trajforge_sandbox::{self as sandbox, Sandbox, SandboxExt as _};
 use trajforge_schema::{
-    Action, Delta, Ending, Header, Limit, Manifest, MicroDollars, ModelTurn, Outcome, Record, State, Step,
-    Summary, Timestamp, Usage, WIRE_VERSION,
+    Action, Delta, Ending, Header, Limit, Manifest, MicroDollars, ModelTurn, Observation, Outcome, Record,
+    State, Step, Summary, Timestamp, Usage, WIRE_VERSION,
 };
 
 use super::{Attempt, Recorder};
@@ -37,6 +37,8 @@ pub(super) struct Episode<'a> {
     pub(super) meter: Option<Meter>,
     pub(super) browser: Browser,
     pub(super) deadline: Instant,
+    /// Whether the agent has written more than it may.
+    pub(super) is_full: bool,
 }
 
 impl Episode<'_> {
@@ -96,6 +98,9 @@ impl Episode<'_> {
         if self.steps >= limits.steps {
             return Some(Limit::Steps);
         }
+        if self.is_full {
+            return Some(Limit::Disk);
+        }
         if limits.tokens.is_some_and(|most| self.usage.total() >= most) {
             return Some(Limit::Tokens);
         }
@@ -137,7 +142,7 @@ impl Episode<'_> {
                 self.step(intent, done_together).await?;
             }
         }
-        let later = self.sandbox.delta().await?;
+        let later = self.delta().await?;
         self.manifest.apply(&later);
         self.state.files.extend(later);
         Ok(())
@@ -179,7 +184,7 @@ impl Episode<'_> {
             Some(Done { observation, seconds }) => (Performed { observation, cwd: None }, seconds),
             None => self.perform(&action).await?,
         };
-        let files = if may_have_changed { self.sandbox.delta().await? } else { Delta::default() };
+        let files = if may_have_changed { self.delta().await? } else { Delta::default() };
         let milestones = if done_together || files.is_empty() && !self.looks_beyond_files() {
             Vec::new()
         } else {
@@ -211,10 +216,28 @@ impl Episode<'_> {
         let most = Duration::from_secs(self.attempt.task.environment.limits.action_seconds);
         let left = self.deadline().saturating_duration_since(Instant::now());
         let before = Instant::now();
-        let performed =
-            perform(self.sandbox, &mut self.browser, action, most.min(left).max(Duration::from_millis(1)))
-                .await?;
+        let most = most.min(left).max(Duration::from_millis(1));
+        let performed = match perform(self.sandbox, &mut self.browser, action, most).await {
+            // What wrote too much was stopped. The step stands in the record, and it is the last one.
+            Err(sandbox::Error::Limit { reason }) => {
+                self.is_full = true;
+                let observation = Observation { text: reason, is_error: true, ..Observation::default() };
+                Performed { observation, cwd: None }
+            }
+            performed => performed?,
+        };
         Ok((performed, before.elapsed().as_secs_f64()))
+    }
+
+    /// What has changed in the workspace; nothing can be said of one that has outgrown its limit.
+    async fn delta(&mut self) -> Result<Delta, Stop> {
+        match self.sandbox.delta().await {
+            Err(sandbox::Error::Limit { .. }) => {
+                self.is_full = true;
+                Ok(Delta::default())
+            }
+            delta => Ok(delta?),
+        }
     }
 
     /// With services or carried folders, progress need not show in the workspace.
@@ -234,7 +257,12 @@ impl Episode<'_> {
         let reward = reward::of(self.attempt.task, &checks, self.milestones.reached());
         let judged = !checks.is_empty();
         Summary {
-            outcome: if judged { Outcome::of_reward(reward.total) } else { Outcome::Error },
+            outcome: match ending {
+                _ if judged => Outcome::of_reward(reward.total),
+                // What is too large to be carried to its verification is the agent's own doing.
+                Ending::LimitReached { limit: Limit::Disk } => Outcome::Failure,
+                _ => Outcome::Error,
+            },
             settlement: if self.steps == 0 { 0.0 } else { reward.total - self.credited },
             ending,
             reward,

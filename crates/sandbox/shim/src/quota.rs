@@ -81,7 +81,7 @@ struct Watcher {
     max_bytes: u64,
     root: OwnedFd,
     device: u64,
-    /// Bytes of room on the disk beneath when the watch began.
+    /// The most bytes of room that there were on the disk beneath since the watch began.
     free: u64,
     looked: Instant,
     since: i64,
@@ -132,8 +132,11 @@ impl Watcher {
     }
 
     /// Whether so much room has gone that this sandbox may be the reason, or the last look was long ago.
-    fn is_due(&self, now: Instant) -> bool {
-        let gone = self.free.saturating_sub(free(&self.root).unwrap_or(0));
+    fn is_due(&mut self, now: Instant) -> bool {
+        let free = free(&self.root).unwrap_or(0);
+        // What others have given back must not hide what goes here.
+        self.free = self.free.max(free);
+        let gone = self.free.saturating_sub(free);
         gone >= self.max_bytes / 4 || self.reported > 0 || now - self.looked >= AT_LEAST_EVERY
     }
 
