@@ -169,12 +169,9 @@ impl Budget {
     fn try_reserve(self: &Arc<Self>, account: &Account, worst: MicroDollars) -> Result<Tried, Error> {
         let purses = account.purses(self.clock.now());
         let mut books = self.books();
-        match self.caps.request {
-            Some(cap) if worst > cap => {
-                let spent = MicroDollars(0);
-                return Ok(Tried::Refused(CapReached { scope: Scope::Request, cap, spent, asked: worst }));
-            }
-            _ => {}
+        if let Some(cap) = self.caps.request.filter(|&cap| worst > cap) {
+            let (scope, spent) = (Scope::Request, MicroDollars(0));
+            return Ok(Tried::Refused(CapReached { scope, cap, spent, asked: worst }));
         }
         let mut busy = false;
         for purse in &purses {
