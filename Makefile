@@ -17,6 +17,7 @@ test-fast:
 
 # The long batteries.
 test-long: test
+	./scripts/test.sh --long
 	./target/debug/trajforge template check --seeds 0..10
 
 lint:

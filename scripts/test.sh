@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests: Rust (with nextest where it is installed), then the template gate in containers.
-# --fast leaves out whatever needs Docker or the network.
+# --fast leaves out whatever needs Docker or the network; --long runs what is left out otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +8,10 @@ if command -v cargo-nextest >/dev/null; then run=(cargo nextest run --no-fail-fa
 
 if [ "${1:-}" = --fast ]; then
   exec "${run[@]}" --workspace --lib --bins
+fi
+
+if [ "${1:-}" = --long ]; then
+  exec cargo test --package trajforge-sandbox --test hostile -- --ignored --test-threads 1
 fi
 
 cargo build -p trajforge-app

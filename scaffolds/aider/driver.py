@@ -15,6 +15,8 @@ from pathlib import Path
 DONE, LIMIT, MODEL, BROKEN = 0, 3, 5, 6
 GO_ON = "If anything is left to do, go on with it. If the task is done, answer with the word DONE and nothing else."
 TASK = {name.removeprefix("TRAJFORGE_"): value for name, value in os.environ.items() if name.startswith("TRAJFORGE_")}
+# What commands see; Aider puts the model's key among its own variables.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("TRAJFORGE_")}
 OUTPUT, WORKSPACE = Path(TASK["OUTPUT"]), TASK["WORKSPACE"]
 PLACE = {"GIT_DIR": str(OUTPUT / "git"), "GIT_WORK_TREE": WORKSPACE}
 
@@ -22,7 +24,7 @@ PLACE = {"GIT_DIR": str(OUTPUT / "git"), "GIT_WORK_TREE": WORKSPACE}
 def git(*arguments):
     """What git says about the repository."""
     command = ["git", "-c", "user.name=aider", "-c", "user.email=aider@localhost", "-c", "core.quotePath=false"]
-    done = subprocess.run([*command, *arguments], env=os.environ | PLACE, cwd=WORKSPACE, capture_output=True, check=True)
+    done = subprocess.run([*command, *arguments], env=CLEAN | PLACE, cwd=WORKSPACE, capture_output=True, check=True)
     return done.stdout.decode(errors="replace")
 
 
@@ -50,7 +52,7 @@ class Driver:
 
     def __init__(self):
         self.replies, self.commands, self.edits = [], [], []
-        self.response, self.problem = None, None
+        self.response, self.problem, self.said = None, None, ""
         self.coder = self.make_coder()
 
     def make_coder(self):
@@ -75,7 +77,7 @@ class Driver:
         coder.repo.get_commit_message = lambda *_, **__: "an edit"
         coder.io.confirm_ask = lambda *_, **__: True
         coder.io.offer_url = lambda *_, **__: False
-        for name in ("send", "send_message", "get_edits", "show_send_output_stream"):
+        for name in ("send", "send_message", "get_edits", "run_shell_commands", "show_send_output_stream"):
             setattr(coder, name, self.watch(name, getattr(coder, name)))
         return coder
 
@@ -86,8 +88,8 @@ class Driver:
     def run(self, command, verbose=False, error_print=None, cwd=None):
         """Stands in for Aider's own, which has no limit in time."""
         process = subprocess.Popen(
-            ["bash", "-c", command], cwd=cwd or WORKSPACE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            ["bash", "-c", command], cwd=cwd or WORKSPACE, env=CLEAN, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )
         began, limit = time.monotonic(), float(TASK["ACTION_SECONDS"])
         try:
@@ -99,7 +101,8 @@ class Driver:
         code = None if late else process.returncode
         seconds = round(time.monotonic() - began, 3)
         self.commands.append({"command": command, "exit_code": code, "output": text, "seconds": seconds})
-        return process.returncode, text
+        # Aider shows what is printed alone: a command that fails in silence would look like one that did its work.
+        return process.returncode, text if not code else f"{text}[exit code {code}]\n"
 
     def send(self, inner, *arguments, **options):
         """One request to the model; Aider swallows what goes wrong with it, and ends well."""
@@ -125,12 +128,19 @@ class Driver:
         self.edits += [{"path": edit[0], "search": edit[1], "replace": edit[2]} for edit in edits if edit[0]]
         return edits
 
+    def run_shell_commands(self, inner):
+        """What commands print goes into the next message, and not into one of its own that no reply answers."""
+        self.said = inner() or ""
+        return ""
+
     def send_message(self, inner, message):
         """One message, its reply and all that followed from it."""
         before, started = git("rev-parse", "HEAD").strip(), time.time()
-        self.commands, self.edits, self.response = [], [], None
+        self.commands, self.edits, self.response, self.said = [], [], None, ""
         self.coder.shell_commands = []
         yield from inner(message)
+        if self.coder.reflected_message:
+            self.coder.reflected_message = self.said + self.coder.reflected_message
         commits = git("log", "--reverse", "--format=%H", f"{before}..HEAD").split()
         self.replies.append({
             "response_id": self.response,
@@ -140,6 +150,7 @@ class Driver:
             "commits": [{"id": commit, "diff": git("show", "--format=", commit)} for commit in commits],
             "suggested": self.coder.shell_commands,
             "commands": self.commands,
+            "said": self.said,
             "reflected": self.coder.reflected_message,
             "problem": self.problem,
             "started": started,
@@ -168,7 +179,7 @@ class Driver:
                 return "model" if self.problem else "silent"
             if not any(reply["edits"] or reply["commands"] or reply["reflected"] for reply in self.replies[seen:]):
                 return "done"
-            message = GO_ON
+            message = self.said + GO_ON
         return "limit"
 
 

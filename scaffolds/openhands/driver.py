@@ -38,10 +38,12 @@ class Server:
             "OH_ENABLE_VNC": "false",
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
+        # The agent's commands inherit the server's variables: they need not see the model's key.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TRAJFORGE_")}
         command = [sys.executable, "-m", "openhands.agent_server", "--host", "127.0.0.1", "--port", str(port)]
         with open(folder / "server.log", "wb") as log:
             self.process = subprocess.Popen(
-                command, env=os.environ | places, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=clean | places, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def ask(self, path, body=None):

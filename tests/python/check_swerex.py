@@ -92,6 +92,9 @@ async def files(runtime):
         (inner / "hello").chmod(0o755)
         (inner / "bytes").write_bytes(bytes(range(256)) * 1000)
         await runtime.upload(UploadRequest(source_path=f"{folder}/tools", target_path="/workspace/tools"))
+        # As SWE-agent does: all at once, below a folder that is not there.
+        many = [UploadRequest(source_path=f"{folder}/tools", target_path=f"/workspace/deep/er/{n}") for n in range(8)]
+        await asyncio.gather(*(runtime.upload(request) for request in many))
         await runtime.upload(UploadRequest(source_path=str(inner / "bytes"), target_path="/workspace/up/one"))
     seen = await runtime.execute(Command(command="tools/bin/hello; cmp tools/bin/bytes up/one && wc -c < up/one", shell=True))
     assert seen.stdout == "hello\n256000\n", seen

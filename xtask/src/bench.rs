@@ -26,7 +26,7 @@ pub(crate) enum Bench {
     Rollouts(rollouts::Arguments),
     /// One shell action, beside one `docker exec true`
     Action(action::Arguments),
-    /// An action, a delta of 2,000 files, the tunnel
+    /// An action, a delta of 2,000 files, the tunnel, a fork, whole rollouts, and what kills leave behind
     Sandbox(sandbox::Arguments),
     /// What each scaffold takes beyond its commands: to start, and for each action
     Scaffolds(scaffolds::Arguments),
@@ -73,7 +73,7 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
             }
             Bench::Sandbox(arguments) => {
                 let bed = Bed::open(root).await?;
-                report(root, common, "sandbox", &sandbox::measure(&bed, arguments).await?)
+                report(root, common, "sandbox", &sandbox::measure(root, &bed, arguments).await?)
             }
             Bench::Scaffolds(arguments) => {
                 let bed = Bed::open(root).await?;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use trajforge_pipeline::{Error, Events, Home, Secret, World};
+use trajforge_pipeline::{Error, Events, Home, Isolation, Secret, World};
 use trajforge_schema::{Clock, Timestamp};
 
 use crate::cli::Global;
@@ -54,6 +54,7 @@ pub(crate) fn home(global: &Global) -> anyhow::Result<Home> {
         scaffolds,
         cache: cache()?,
         engine: engine(),
+        isolation: Isolation::default(),
     })
 }
 
@@ -77,7 +78,16 @@ fn cache() -> anyhow::Result<PathBuf> {
 
 /// The world of a command that needs sandboxes.
 pub(crate) async fn world(global: &Global, events: Events) -> anyhow::Result<World> {
-    let home = home(global)?;
+    world_behind(Isolation::default(), global, events).await
+}
+
+/// The same, with walls and ways out for its sandboxes.
+pub(crate) async fn world_behind(
+    isolation: Isolation,
+    global: &Global,
+    events: Events,
+) -> anyhow::Result<World> {
+    let home = Home { isolation, ..home(global)? };
     Ok(World::open(home, key, Arc::new(WallClock), events, unguessable()?).await?)
 }
 

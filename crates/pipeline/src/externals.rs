@@ -61,7 +61,7 @@ impl Externals {
                 seed: world.secret,
                 budget: Arc::clone(&terms.budget),
                 pressures: Arc::clone(&terms.pressures),
-                cassette: None,
+                cassette: world.cassette.clone(),
             };
             self.gateway = Some(Arc::new(Gateway::start(spec).await?));
         }
@@ -101,7 +101,9 @@ impl Externals {
         };
         let manifest = Arc::clone(&ready.manifest);
         Ok(Some(match manifest.runs {
-            Runs::Container => Box::new(External::new(manifest, ready.layer.clone(), access, task)),
+            Runs::Container | Runs::Swerex => {
+                Box::new(External::new(manifest, ready.layer.clone(), access, task))
+            }
             Runs::Host => Box::new(Stdio::new(manifest, ready.folder.clone(), access, task)),
         }))
     }

@@ -1,6 +1,6 @@
 //! The gateway on its own: one session for whoever asks, over all the models there are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use trajforge_router::budget::{Account, Budget};
@@ -52,6 +52,16 @@ pub enum Tape {
     Replay,
 }
 
+impl Tape {
+    /// The cassette in a file.
+    pub fn open(self, path: &Path) -> Result<Arc<Cassette>, Error> {
+        Ok(match self {
+            Self::Record => Cassette::record(path)?,
+            Self::Replay => Cassette::replay(path)?,
+        })
+    }
+}
+
 /// A gateway that serves.
 pub struct Serving {
     gateway: Gateway,
@@ -66,11 +76,7 @@ pub async fn serve(
     key: fn(&str) -> Option<Secret>,
     clock: Arc<dyn Clock>,
 ) -> Result<Serving, Error> {
-    let cassette = match &order.cassette {
-        None => None,
-        Some((path, Tape::Record)) => Some(Cassette::record(path)?),
-        Some((path, Tape::Replay)) => Some(Cassette::replay(path)?),
-    };
+    let cassette = order.cassette.as_ref().map(|(path, tape)| tape.open(path)).transpose()?;
     let needs_keys = cassette.as_ref().is_none_or(|cassette| !cassette.is_replay());
     let (served, left_out) =
         servable(&order, |variable| if needs_keys { key(variable) } else { Some(Secret::new("")) })?;

@@ -23,7 +23,7 @@ pub use world::{Events, Home, ImageSource, World};
 
 pub use trajforge_router::{Catalog, Endpoint, Secret, check_route, read_route};
 pub use trajforge_sandbox::doctor::{self, Finding, Grade};
-pub use trajforge_sandbox::{ImageStatus, Images};
+pub use trajforge_sandbox::{Destination, ImageStatus, Images, Isolation};
 pub use trajforge_scheduler::{Counts, Row, RowState};
 pub use trajforge_template as template;
 pub use trajforge_trajectory as trajectory;

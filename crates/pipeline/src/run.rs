@@ -46,6 +46,8 @@ pub struct RunOrder {
     pub caps: Caps,
     /// What to do with models whose price is unknown.
     pub unpriced: Unpriced,
+    /// A file that several runs share: the caps for a key and for a day hold for all of them together.
+    pub ledger: Option<PathBuf>,
 }
 
 /// What to plan.
@@ -197,7 +199,11 @@ async fn report(running: &Running<'_>) -> Result<RunReport, Error> {
 /// On which terms the run's models are asked: its caps over what it has spent before.
 fn terms(world: &World, order: &RunOrder, store: &RunStore, unpriced: Unpriced) -> Result<Terms, Error> {
     let (plan, clock, events) = (store.plan(), Arc::clone(&world.clock), Arc::clone(&world.events));
-    let budget = Budget::open(&store.spend_path(), order.caps.or(plan.caps), clock, events)?;
+    let (own, caps) = (store.spend_path(), order.caps.or(plan.caps));
+    let budget = match order.ledger.as_ref().or(plan.ledger.as_ref()) {
+        Some(joint) => Budget::open_jointly(&own, joint, caps, clock, events)?,
+        None => Budget::open(&own, caps, clock, events)?,
+    };
     let seed = Stream::new(0, &format!("run {}", plan.name)).bits();
     Ok(Terms { unpriced, ..Terms::new(budget, seed) })
 }
@@ -236,6 +242,7 @@ fn run_plan(world: &World, order: &RunOrder, plan: &PlanOrder, library: &Library
         trajforge_version: env!("CARGO_PKG_VERSION").to_owned(),
         caps: order.caps,
         unpriced: order.unpriced,
+        ledger: order.ledger.clone(),
         route: plan.route.clone(),
         rollouts: plan_rollouts(world, plan, library)?.into_iter().map(|planned| planned.spec).collect(),
     })

@@ -81,7 +81,7 @@ fn external(folder: &Path, name: String) -> Facts {
             version: Some(manifest.version),
             runs: match manifest.runs {
                 Runs::Container => Place::Container,
-                Runs::Host => Place::Host,
+                Runs::Host | Runs::Swerex => Place::Host,
             },
             needs_model: true,
             summary: manifest.summary,

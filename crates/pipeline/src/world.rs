@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trajforge_rollout::scaffold::{MANIFEST, Manifest};
-use trajforge_router::{Catalog, Endpoint, Secret};
-use trajforge_sandbox::{Docker, Images, Layer, Sandboxes};
+use trajforge_router::{Cassette, Catalog, Endpoint, Secret};
+use trajforge_sandbox::{Docker, Images, Isolation, Layer, Sandboxes};
 use trajforge_schema::{Clock, Event, ModelEntry};
 use trajforge_template::Library;
 
@@ -30,6 +30,8 @@ pub struct Home {
     pub cache: PathBuf,
     /// The container engine's address, as in `DOCKER_HOST`; the usual socket where absent.
     pub engine: Option<String>,
+    /// Walls and ways out of all sandboxes.
+    pub isolation: Isolation,
 }
 
 /// Where the images of sandboxes come from.
@@ -51,6 +53,8 @@ pub struct World {
     pub images: ImageSource,
     /// The models there are.
     pub catalog: Catalog,
+    /// What requests go into, or come from, beside or instead of their endpoints.
+    pub cassette: Option<Arc<Cassette>>,
     /// The key in an environment variable.
     pub key: fn(&str) -> Option<Secret>,
     /// The time of day.
@@ -88,10 +92,12 @@ impl World {
         secret: [u8; 32],
     ) -> Result<Self, Error> {
         let catalog = Catalog::read(&home.models)?;
-        let docker = Docker::connect_warm(home.engine.as_deref(), &home.cache, AHEAD).await?;
+        let (engine, isolation) = (home.engine.as_deref(), home.isolation.clone());
+        let docker = Docker::connect_isolated(engine, &home.cache, AHEAD, isolation).await?;
         docker.reap(&mut |event| events(event)).await?;
         let images = ImageSource::Engine;
-        Ok(Self { home, sandboxes: Arc::new(docker), images, catalog, key, clock, events, secret })
+        let sandboxes = Arc::new(docker);
+        Ok(Self { home, sandboxes, images, catalog, cassette: None, key, clock, events, secret })
     }
 
     /// The templates there are.
@@ -105,7 +111,9 @@ impl World {
     }
 
     pub(crate) fn endpoint_of(&self, entry: ModelEntry) -> Result<Arc<Endpoint>, Error> {
+        let is_replayed = self.cassette.as_ref().is_some_and(|cassette| cassette.is_replay());
         let key = match &entry.key_variable {
+            _ if is_replayed => None,
             None => None,
             Some(variable) => {
                 let missing = || trajforge_router::Error::KeyMissing {
@@ -115,7 +123,11 @@ impl World {
                 Some((self.key)(variable).ok_or_else(missing)?)
             }
         };
-        Ok(Arc::new(Endpoint::new(entry, key)?))
+        let endpoint = Endpoint::new(entry, key)?;
+        Ok(Arc::new(match &self.cassette {
+            Some(cassette) => endpoint.with_cassette(Arc::clone(cassette))?,
+            None => endpoint,
+        }))
     }
 
     /// The exact tag of each named image, made where it is not there.

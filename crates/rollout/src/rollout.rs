@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use trajforge_sandbox::{Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
+use trajforge_sandbox::{Network, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{
     Choice, Clock, Delta, Ending, Failure, Manifest, Record, RolloutSpec, RunName, State, Summary, Task,
     Usage,
@@ -72,6 +72,7 @@ impl Rollout<'_> {
             return Err(Error::Cancelled);
         }
         let spec = with(scaffold.wants(), verify::sandbox_spec(attempt).map_err(Error::Failed)?);
+        let spec = SandboxSpec { network: Network::Listed, ..spec };
         let sandbox: Arc<dyn Sandbox> =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();
         let finished = self.attempt(attempt, &sandbox, scaffold, recorder).await;

@@ -188,7 +188,7 @@ async fn one_that_forks_away_leaves_nothing_and_the_next_rollout_is_as_ever() {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         processes
             .filter(|entry| {
-                fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x00611\0")
+                fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x00611\x00")
             })
             .count()
     };

@@ -14,17 +14,20 @@
 
 mod bill;
 mod bound;
+mod joint;
 mod ledger;
 mod purse;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use trajforge_schema::{Caps, Clock, Event, MicroDollars, Timestamp};
 
 use crate::error::Error;
+use joint::Joint;
 use ledger::Ledger;
 
 pub use bill::{Billed, bill};
@@ -33,6 +36,9 @@ pub use purse::{Account, Purse, Scope};
 
 /// Whoever listens to what happens.
 pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// How often those who wait for money look whether another process has given some back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A cap that keeps a request from leaving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +78,8 @@ pub struct Budget {
 struct Books {
     balances: BTreeMap<Purse, Balance>,
     ledger: Option<Ledger>,
+    /// What other processes share in.
+    joint: Option<Joint>,
     last_id: u64,
     /// The cap that no request of any rollout gets past.
     exhausted: Option<CapReached>,
@@ -106,6 +114,19 @@ impl Budget {
         Ok(Self::of(caps, clock, listener, books))
     }
 
+    /// The same, where the caps for a key and for a day hold for every process that shares a second file.
+    pub fn open_jointly(
+        path: &Path,
+        joint: &Path,
+        caps: Caps,
+        clock: Arc<dyn Clock>,
+        listener: Listener,
+    ) -> Result<Arc<Self>, Error> {
+        let budget = Self::open(path, caps, clock, listener)?;
+        budget.books().joint = Some(Joint::open(joint)?);
+        Ok(budget)
+    }
+
     fn of(caps: Caps, clock: Arc<dyn Clock>, listener: Listener, books: Books) -> Arc<Self> {
         Arc::new(Self { caps, clock, listener, books: Mutex::new(books), settled: Notify::new() })
     }
@@ -133,7 +154,8 @@ impl Budget {
                     (self.listener)(Event::BudgetReserved { rollout, amount: worst });
                     return Ok(reservation);
                 }
-                Tried::Busy => settled.await,
+                // Other processes settle unheard.
+                Tried::Busy => drop(tokio::time::timeout(LOOK_AGAIN, settled).await),
                 Tried::Refused(reached) => {
                     let CapReached { scope, cap, spent, asked } = reached.clone();
                     let (rollout, scope) = (account.rollout.clone(), scope.as_str().to_owned());
@@ -157,7 +179,8 @@ impl Budget {
         let mut busy = false;
         for purse in &purses {
             let scope = purse.scope();
-            let Some(cap) = cap_of(&self.caps, scope) else { continue };
+            let is_joint = books.joint.is_some() && matches!(scope, Scope::Key | Scope::Day);
+            let Some(cap) = cap_of(&self.caps, scope).filter(|_| !is_joint) else { continue };
             let Balance { spent, reserved } = books.balance(purse);
             if spent + worst > cap {
                 let reached = CapReached { scope, cap, spent, asked: worst };
@@ -171,6 +194,17 @@ impl Budget {
         if busy {
             return Ok(Tried::Busy);
         }
+        let mut joint_at = None;
+        if let Some(joint) = &mut books.joint {
+            match joint.reserve(&self.caps, &purses, worst)?.into() {
+                Ok(at) => joint_at = Some(at),
+                Err(Tried::Refused(reached)) => {
+                    books.exhausted.get_or_insert_with(|| reached.clone());
+                    return Ok(Tried::Refused(reached));
+                }
+                Err(tried) => return Ok(tried),
+            }
+        }
         books.last_id += 1;
         let id = books.last_id;
         if let Some(ledger) = &mut books.ledger {
@@ -181,7 +215,7 @@ impl Budget {
         }
         let budget = Arc::clone(self);
         let rollout = account.rollout.clone();
-        Ok(Tried::Reserved(Reservation { budget, id, purses, rollout, worst, is_open: true }))
+        Ok(Tried::Reserved(Reservation { budget, id, joint_at, purses, rollout, worst, is_open: true }))
     }
 
     /// What one purse has given and promised.
@@ -213,6 +247,10 @@ impl Budget {
             balance.spent += cost;
         }
         let written = books.ledger.as_mut().map_or(Ok(()), |ledger| ledger.settle(reservation.id, cost));
+        let written = written.and(match (&mut books.joint, reservation.joint_at) {
+            (Some(joint), Some(at)) => joint.settle(at, cost),
+            _ => Ok(()),
+        });
         drop(books);
         if let Err(error) = written {
             // The reservation stands in the file: whoever reads it counts the worst case, never too little.
@@ -251,6 +289,8 @@ fn cap_of(caps: &Caps, scope: Scope) -> Option<MicroDollars> {
 pub struct Reservation {
     budget: Arc<Budget>,
     id: u64,
+    /// Its place in the ledger that is shared.
+    joint_at: Option<u64>,
     purses: Vec<Purse>,
     rollout: Option<trajforge_schema::RolloutId>,
     worst: MicroDollars,

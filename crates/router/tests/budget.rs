@@ -234,3 +234,65 @@ async fn whoever_listens_hears_of_every_micro_dollar() {
     ];
     assert_eq!(*heard.lock().unwrap(), expected);
 }
+
+/// Two processes are two budgets on one file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_never_pass_the_caps_of_a_key_and_a_day_that_they_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let joint = folder.path().join("joint.jsonl");
+    let caps = Caps { key: Some(MicroDollars(9_000)), day: Some(MicroDollars(15_000)), ..Caps::default() };
+    let budgets: Vec<Arc<Budget>> = (0..3)
+        .map(|number| {
+            let own = folder.path().join(format!("{number}.jsonl"));
+            Budget::open_jointly(&own, &joint, caps, clock(), quiet()).unwrap()
+        })
+        .collect();
+    let mut at_work = tokio::task::JoinSet::new();
+    for number in 0..90 {
+        let budget = Arc::clone(&budgets[number % 3]);
+        at_work.spawn(async move {
+            let mut stream = Stream::new(number as u64, "joint");
+            let account = account(number, number % 2);
+            let mut paid = 0;
+            while let Ok(reservation) = budget.reserve(&account, MicroDollars(1 + stream.bits() % 400)).await
+            {
+                tokio::task::yield_now().await;
+                let cost = MicroDollars(stream.bits() % (reservation.worst().0 + 1));
+                paid += reservation.settle(cost).0;
+            }
+            (number % 2, paid)
+        });
+    }
+    let mut paid = [0, 0];
+    while let Some(done) = at_work.join_next().await {
+        let (key, amount) = done.unwrap();
+        paid[key] += amount;
+    }
+    assert!(paid.iter().all(|&paid| paid <= 9_000) && paid[0] + paid[1] <= 15_000, "{paid:?}");
+    assert!(paid[0] + paid[1] > 14_000, "money was left: {paid:?}");
+    let spent: u64 =
+        budgets.iter().map(|budget| budget.balance(&Purse::on_day_of(budget.now())).spent.0).sum();
+    assert_eq!(spent, paid[0] + paid[1]);
+    // A process that begins later knows all of it.
+    let later =
+        Budget::open_jointly(&folder.path().join("later.jsonl"), &joint, caps, clock(), quiet()).unwrap();
+    assert!(later.reserve(&account(0, 0), MicroDollars(401)).await.is_err());
+}
+
+#[tokio::test]
+async fn what_a_killed_process_had_reserved_counts_as_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, joint) = (folder.path().join("own.jsonl"), folder.path().join("joint.jsonl"));
+    let caps = Caps { key: Some(MicroDollars(1_000)), ..Caps::default() };
+    drop(Budget::open_jointly(&own, &joint, caps, clock(), quiet()).unwrap());
+    // No process has so high a number; the last line was cut by the kill.
+    let dead =
+        "{\"reserved\":{\"process\":2147483647,\"purses\":[{\"key\":\"key-0\"}],\"worst\":700}}\n{\"reser";
+    let mut text = std::fs::read_to_string(&joint).unwrap();
+    text.push_str(dead);
+    std::fs::write(&joint, text).unwrap();
+    let budget = Budget::open_jointly(&own, &joint, caps, clock(), quiet()).unwrap();
+    assert!(budget.reserve(&account(0, 0), MicroDollars(301)).await.is_err());
+    budget.reserve(&account(0, 0), MicroDollars(300)).await.unwrap().release();
+    budget.reserve(&account(0, 1), MicroDollars(900)).await.unwrap().release();
+}

@@ -80,6 +80,7 @@ async fn commands(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
 async fn walls(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     let sandbox = fresh(sandboxes, spec).await;
     isolation::the_agent_has_no_power(&*sandbox).await;
+    isolation::localhost_has_a_name(&*sandbox).await;
     isolation::secrets_are_out_of_reach(&*sandbox).await;
     isolation::checks_are_not_observed(&*sandbox).await;
     isolation::file_operations_have_the_agents_rights(&*sandbox).await;

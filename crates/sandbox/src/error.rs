@@ -57,6 +57,14 @@ pub enum Error {
         /// What for.
         purpose: String,
     },
+    /// The engine knows no such OCI runtime.
+    #[error("the Docker engine has no runtime {runtime}; it has {known}")]
+    RuntimeMissing {
+        /// The one that was asked for.
+        runtime: String,
+        /// Those that there are.
+        known: String,
+    },
     /// No room on the disk, the host's or the engine's.
     #[error("no space is left on the disk to {doing}")]
     DiskFull {
@@ -113,7 +121,9 @@ impl Error {
             | Self::ProgramMissing { .. } => FailureCode::ImageMissing,
             Self::DiskFull { .. } => FailureCode::DiskFull,
             Self::Lost { .. } => FailureCode::SandboxLost,
-            Self::Refused { .. } | Self::Limit { .. } => FailureCode::SetupFailed,
+            Self::Refused { .. } | Self::Limit { .. } | Self::RuntimeMissing { .. } => {
+                FailureCode::SetupFailed
+            }
             Self::Docker { .. } | Self::Protocol { .. } | Self::File { .. } => FailureCode::Internal,
         }
     }
@@ -136,6 +146,9 @@ impl Error {
                 "install it (`sudo apt-get install mmdebstrap`), or let Docker reach a registry that has \
                  debian:bookworm-slim",
             ),
+            Self::RuntimeMissing { .. } => {
+                Some("install it, and name it under \"runtimes\" in /etc/docker/daemon.json")
+            }
             Self::DiskFull { .. } => {
                 Some("`trajforge doctor` shows what takes the space; `trajforge image prune` frees some")
             }

@@ -1,7 +1,11 @@
 //! The floor of every benchmark: the same containers through the same engine, without anything of ours in between.
 
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder};
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    WaitContainerOptionsBuilder,
+};
 use futures_util::StreamExt;
 
 use crate::engine::status;
@@ -18,6 +22,10 @@ pub struct Bare<'a> {
     /// Mounted; it goes when this does.
     _sockets: Sockets,
 }
+
+/// The image of a commit, which is to be discarded.
+#[derive(Debug)]
+pub struct Committed(String);
 
 /// What the engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +91,30 @@ impl Bare<'_> {
             sandbox: self.id.clone(),
             reason: "a program in it ended without an exit code".to_owned(),
         })
+    }
+
+    /// The engine's own way to fork: an image is committed of the container, and another container is started of that.
+    pub async fn commit_and_run(&self, spec: &SandboxSpec) -> Result<(Bare<'_>, Committed)> {
+        let engine = &self.docker.maker.engine;
+        let options = CommitContainerOptionsBuilder::default().container(&self.id).pause(true).build();
+        let made = engine.client.commit_container(options, ContainerConfig::default()).await;
+        let image = made.map_err(|error| engine.error("commit a container", error))?.id;
+        let committed = Committed(image);
+        let fork = self.docker.bare(&SandboxSpec { image: committed.0.clone(), ..spec.clone() }).await;
+        match fork {
+            Ok(fork) => Ok((fork, committed)),
+            Err(error) => {
+                self.discard(committed).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a committed image.
+    pub async fn discard(&self, image: Committed) -> Result<()> {
+        let engine = &self.docker.maker.engine;
+        let removed = engine.client.remove_image(&image.0, None::<RemoveImageOptions>, None).await;
+        removed.map(drop).map_err(|error| engine.error("remove an image", error))
     }
 
     /// Removes the container by force, and returns when it is gone.

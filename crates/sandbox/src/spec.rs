@@ -74,6 +74,8 @@ pub enum Network {
     /// Its own loopback, and nothing else.
     #[default]
     None,
+    /// Besides, through a proxy, what is listed for the engine ([`Isolation::egress`](crate::Isolation::egress)).
+    Listed,
     /// What the engine's default bridge reaches.
     Bridge,
 }

@@ -11,6 +11,7 @@ mod docker {
     mod limits;
     mod podman;
     mod registry;
+    mod walls;
     mod warm;
 }
 

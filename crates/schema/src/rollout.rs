@@ -1,5 +1,7 @@
 //! What is planned: one rollout, and the run that it belongs to.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::caps::{Caps, Unpriced};
@@ -73,6 +75,9 @@ pub struct RunPlan {
     /// What to do with models whose price is unknown.
     #[serde(default, skip_serializing_if = "Unpriced::is_refused")]
     pub unpriced: Unpriced,
+    /// The file that it shares with other runs, for whose key and day the caps hold together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<PathBuf>,
     /// How models are chosen for the rollouts that name the route where a model would stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,

@@ -31,6 +31,8 @@ WORKSPACE = pathlib.Path(os.environ.get("WORKSPACE", "/workspace"))
 OUTPUT_LIMIT = 4_000_000
 # Characters of a check's own output that reach its record.
 REPORTED = 4_000
+# Where the agent's Python programs keep what they compile: outside the workspace, and once for all checks.
+BYTECODE = "/dev/shm/.agent-bytecode"
 # Found once, on the verifier's own PATH: the agent's code gets another one.
 AS_AGENT = shutil.which("as-agent") or "as-agent"
 
@@ -72,7 +74,7 @@ def run_agent(command, timeout=30, input=None, cwd=None, env=None):
     """
     if isinstance(command, str):
         command = ["bash", "-c", command]
-    variables = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **(env or {})}
+    variables = {"PYTHONPYCACHEPREFIX": BYTECODE, "PYTHONHASHSEED": "0", **(env or {})}
     assignments = [f"{name}={value}" for name, value in variables.items()]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(

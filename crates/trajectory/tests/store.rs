@@ -20,6 +20,7 @@ fn plan(seeds: u64) -> RunPlan {
         created: STARTED,
         caps: trajforge_schema::Caps::default(),
         unpriced: trajforge_schema::Unpriced::default(),
+        ledger: None,
         route: None,
         trajforge_version: "0.1.0".to_owned(),
         rollouts,

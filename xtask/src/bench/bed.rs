@@ -72,6 +72,7 @@ impl Bed {
             scaffolds: vec![root.join("scaffolds")],
             cache: folder.join("cache"),
             engine: None,
+            isolation: trajforge_pipeline::Isolation::default(),
         };
         let world = world(&home, Arc::new(|_| {})).await?;
         let task = world.library()?.template(TEMPLATE)?.make(Seed(0))?;

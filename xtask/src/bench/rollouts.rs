@@ -38,6 +38,13 @@ pub(crate) struct Arguments {
     rounds: u32,
 }
 
+impl Arguments {
+    /// What is measured unless said otherwise.
+    pub(super) fn of(common: Common) -> Self {
+        Self { common, rollouts: 24, workers: vec![2, 4, 8], rounds: 3 }
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
@@ -185,6 +192,7 @@ async fn rollouts(bed: &Bed, count: u64, workers: usize) -> anyhow::Result<(f64,
         max_tries: 1,
         caps: Caps::default(),
         unpriced: Unpriced::Refuse,
+        ledger: None,
     };
     let seconds = timed(&world, &order).await?;
     let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,13 +239,23 @@ impl Watch {
 
 impl Report for Figures {
     fn text(&self) -> String {
-        let Self { rollouts_per_second, floor_pairs_per_second, ratio, actions, .. } = self;
+        let Self { rollouts_per_second, floor_pairs_per_second, ratio, .. } = self;
         let mut text = format!(
             "**{rollouts_per_second:.2} rollouts/s ({:.0} an hour), floor {floor_pairs_per_second:.2} pairs of containers/s, \
              ratio {ratio:.2}**\n\n",
             rollouts_per_second * 3600.0
         );
         let _ = writeln!(text, "`{}`\n\n{}.\n", self.command, self.place);
+        text.push_str(&self.table());
+        text
+    }
+}
+
+impl Figures {
+    /// Each concurrency in a row.
+    pub(super) fn table(&self) -> String {
+        let mut text = String::new();
+        let actions = self.actions;
         let _ = writeln!(
             text,
             "{} rollouts of `{}` ({actions} actions, by the oracle, verified in a fresh container, journal on disk) in each of \

@@ -1,24 +1,25 @@
 //! What a sandbox adds: to an action, to a look at what it changed, to a byte through its tunnel, and to a fork.
 
+mod fork;
+mod leaks;
+mod tunnel;
+
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::ensure;
 use serde::Serialize;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use trajforge_sandbox::{Exec, Sandbox, SandboxExt as _, Sandboxes as _};
+use trajforge_sandbox::{Sandbox, SandboxExt as _, Sandboxes as _};
 
 use super::action::{exec, shell};
 use super::bed::{Bed, Place};
 use super::figures::{median, milliseconds, quantile};
-use super::{Common, Report};
+use super::{Common, Report, rollouts};
 use crate::say;
 
 /// Files of the workspace whose deltas are measured, in folders of fifty.
 const FILES: usize = 2000;
-/// Bytes that are sent through the tunnel for its throughput.
-const BULK: usize = 400 << 20;
 
 /// Arguments of `bench sandbox`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,12 @@ pub(crate) struct Arguments {
     /// Of each small thing
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
+    /// Rollouts of the last part, in which the worker is killed again and again; 0 leaves it out
+    #[arg(long, default_value_t = 500)]
+    leak_rollouts: u64,
+    /// Rollouts after which the worker is killed
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    kill_every: u64,
 }
 
 /// What was measured.
@@ -49,10 +56,14 @@ pub(super) struct Figures {
     direct_p50_ms: f64,
     /// One way through the tunnel.
     tunnel_mb_per_second: f64,
+    fork: fork::Figures,
+    rollouts: rollouts::Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaks: Option<leaks::Figures>,
 }
 
 /// Measures everything, one after the other, in two containers with the same options.
-pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<Figures> {
+pub(super) async fn measure(root: &Path, bed: &Bed, arguments: &Arguments) -> anyhow::Result<Figures> {
     let count = arguments.count;
     let sandbox = bed.docker.create(&bed.spec).await?;
     let bare = bed.docker.bare(&bed.spec).await?;
@@ -66,13 +77,23 @@ pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<
     say::people("deltas");
     let delta = deltas(&*sandbox, count).await?;
     say::people("the tunnel");
-    let (tunnel, direct) = round_trips(&*sandbox, count).await?;
-    let tunnel_mb_per_second = throughput(&*sandbox).await?;
+    let (tunnel, direct) = tunnel::round_trips(&*sandbox, count).await?;
+    let tunnel_mb_per_second = tunnel::throughput(&*sandbox).await?;
     sandbox.stop().await?;
+    say::people("forks");
+    let fork = fork::measure(bed).await?;
     bed.docker.drain().await;
+    say::people("rollouts");
+    let rollouts = rollouts::measure(bed, &rollouts::Arguments::of(arguments.common.clone())).await?;
+    let leaks = match arguments.leak_rollouts {
+        0 => None,
+        rollouts => Some(leaks::measure(root, bed, rollouts, arguments.kill_every).await?),
+    };
     Ok(Figures {
-        command: format!("cargo xtask bench sandbox --count {count}")
-            + if arguments.common.debug_build { " --debug-build" } else { "" },
+        command: format!(
+            "cargo xtask bench sandbox --count {count} --leak-rollouts {} --kill-every {}",
+            arguments.leak_rollouts, arguments.kill_every
+        ) + if arguments.common.debug_build { " --debug-build" } else { "" },
         place: bed.place.clone(),
         count,
         shell_p50_ms: median(&shell),
@@ -84,6 +105,9 @@ pub(super) async fn measure(bed: &Bed, arguments: &Arguments) -> anyhow::Result<
         tunnel_p50_ms: median(&tunnel),
         direct_p50_ms: median(&direct),
         tunnel_mb_per_second,
+        fork,
+        rollouts,
+        leaks,
     })
 }
 
@@ -114,72 +138,6 @@ async fn deltas(sandbox: &dyn Sandbox, count: u32) -> anyhow::Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Requests of 100 bytes, each answered with 100, on one connection: from inside through the tunnel, and on the host.
-async fn round_trips(sandbox: &dyn Sandbox, count: u32) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    let server = tokio::spawn(async move {
-        while let Ok((mut link, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let _ = link.set_nodelay(true);
-                let mut request = [0; 100];
-                while link.read_exact(&mut request).await.is_ok() && link.write_all(&request).await.is_ok() {}
-            });
-        }
-    });
-    let script = |port: u16| {
-        format!(
-            "import socket, time\nlink = socket.create_connection(('127.0.0.1', {port}))\n\
-             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n\
-             for _ in range({count} + 20):\n    began = time.perf_counter()\n    link.sendall(b'x' * 100)\n    \
-             link.recv(100, socket.MSG_WAITALL)\n    print((time.perf_counter() - began) * 1000)\n"
-        )
-    };
-    let port = sandbox.tunnel(0, address).await?;
-    let inside = sandbox.exec(Exec::argv(["python3", "-c", &script(port)])).await?.output.text();
-    let here = tokio::process::Command::new("python3").args(["-c", &script(address.port())]).output().await?;
-    server.abort();
-    Ok((numbers(&inside)?, numbers(&String::from_utf8(here.stdout)?)?))
-}
-
-fn numbers(lines: &str) -> anyhow::Result<Vec<f64>> {
-    let all: Vec<f64> = lines.lines().map(str::parse).collect::<Result<_, _>>()?;
-    ensure!(all.len() > 20, "there is nothing to measure");
-    Ok(all[20..].to_vec())
-}
-
-/// Megabytes a second from a program inside to a service of the host.
-async fn throughput(sandbox: &dyn Sandbox) -> anyhow::Result<f64> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let port = sandbox.tunnel(0, listener.local_addr()?).await?;
-    let server = tokio::spawn(async move {
-        let (mut link, _) = listener.accept().await?;
-        swallow(&mut link).await
-    });
-    let script = format!(
-        "import socket\nlink = socket.create_connection(('127.0.0.1', {port}))\npiece = b'x' * (1 << 20)\n\
-         for _ in range({}): link.sendall(piece)\nlink.close()\n",
-        BULK >> 20
-    );
-    let ran = sandbox.exec(Exec::argv(["python3", "-c", &script])).await?;
-    ensure!(ran.succeeded(), "{}", ran.output.text());
-    let (bytes, seconds) = server.await??;
-    ensure!(bytes == BULK, "{bytes} bytes of {BULK} arrived");
-    Ok(bytes as f64 / 1e6 / seconds)
-}
-
-async fn swallow(link: &mut TcpStream) -> anyhow::Result<(usize, f64)> {
-    let mut piece = vec![0; 1 << 20];
-    let mut bytes = link.read(&mut piece).await?;
-    let began = Instant::now();
-    loop {
-        match link.read(&mut piece).await? {
-            0 => return Ok((bytes, began.elapsed().as_secs_f64())),
-            count => bytes += count,
-        }
-    }
-}
-
 impl Report for Figures {
     fn text(&self) -> String {
         let mut text = format!(
@@ -199,6 +157,11 @@ impl Report for Figures {
         let _ = writeln!(text, "| `docker exec true` through the API | {:.2} ms | |", self.exec_p50_ms);
         let _ = writeln!(text, "| a small request through the tunnel | {:.2} ms | |", self.tunnel_p50_ms);
         let _ = writeln!(text, "| the same without it | {:.2} ms | |", self.direct_p50_ms);
+        let _ = writeln!(text, "\n{}", self.fork.text());
+        let _ = writeln!(text, "{}", self.rollouts.table());
+        if let Some(leaks) = &self.leaks {
+            text.push_str(&leaks.text());
+        }
         text
     }
 }

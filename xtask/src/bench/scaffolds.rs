@@ -108,6 +108,7 @@ async fn samples(world: &World, scaffold: &str, count: u64, folder: &Path) -> an
         workers: 1,
         max_tries: 1,
         caps: Caps::default(),
+        ledger: None,
         unpriced: Unpriced::Refuse,
     };
     run(world, &order, &CancellationToken::new()).await?;

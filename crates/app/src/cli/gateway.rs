@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use trajforge_schema::MicroDollars;
 
+use super::run::TapeFile;
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  trajforge gateway --port 8400 --capture exchanges.jsonl --max-cost 5\n  \
@@ -26,15 +28,8 @@ pub(crate) struct Gateway {
     /// Add every exchange to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
-    /// A file of recorded exchanges; say --record or --replay.
-    #[arg(long, value_name = "FILE", requires = "mode")]
-    pub(crate) cassette: Option<PathBuf>,
-    /// Add every exchange with an endpoint to the cassette.
-    #[arg(long, group = "mode", requires = "cassette")]
-    pub(crate) record: bool,
-    /// Answer from the cassette alone; no key is needed, and nothing is sent.
-    #[arg(long, group = "mode", requires = "cassette")]
-    pub(crate) replay: bool,
+    #[command(flatten)]
+    pub(crate) tape: TapeFile,
     /// The most that may be spent, in US dollars: no request leaves that could pass it.
     #[arg(long, value_name = "DOLLARS")]
     pub(crate) max_cost: Option<MicroDollars>,

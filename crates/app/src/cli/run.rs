@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use trajforge_pipeline::gateway::Tape;
+use trajforge_pipeline::{Destination, Isolation};
 use trajforge_schema::{Caps, MicroDollars, PolicyName, Price, TokenPrice, Unpriced};
 
 #[derive(Debug, Args)]
@@ -12,6 +14,7 @@ use trajforge_schema::{Caps, MicroDollars, PolicyName, Price, TokenPrice, Unpric
                         trajforge run --scaffold tools --policy cascade --model deepseek-v4-flash,openai-gpt-5.4 --max-cost 20\n  \
                         trajforge run --scaffold tools --policy weighted --model local-vllm=3,gemini-2.5-flash=1\n  \
                         trajforge run --scaffold tools --router router.yaml --max-cost 100 --max-cost-per-rollout 0.50\n  \
+                        trajforge run --scaffold tools --model local-vllm --cassette tape.jsonl --record --out runs/first\n  \
                         trajforge run --resume --out runs/first --max-cost 40")]
 pub(crate) struct Run {
     /// Templates by id or category; all where absent.
@@ -49,6 +52,10 @@ pub(crate) struct Run {
     pub(crate) router: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) money: Money,
+    #[command(flatten)]
+    pub(crate) tape: TapeFile,
+    #[command(flatten)]
+    pub(crate) walls: Walls,
     /// Attempts at each task by each scaffold with each model; with a policy, attempts until one succeeds.
     #[arg(long)]
     pub(crate) attempts: Option<u32>,
@@ -73,7 +80,7 @@ pub(crate) struct Run {
 }
 
 /// What may be spent, in US dollars. No request leaves that could pass one of these.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Money {
     /// US dollars that the run may spend, resumes included.
     #[arg(long, value_name = "USD")]
@@ -84,15 +91,63 @@ pub(crate) struct Money {
     /// US dollars that one request may cost at worst.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_request: Option<MicroDollars>,
-    /// US dollars that the run may spend with one key.
+    /// US dollars that may be spent with one key: by this run, or by all that share --ledger.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_key: Option<MicroDollars>,
-    /// US dollars that the run may spend on one day (UTC).
+    /// US dollars that may be spent on one day (UTC): by this run, or by all that share --ledger.
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost_per_day: Option<MicroDollars>,
+    /// A file that several runs share, at the same time or one after the other: the caps for a key and for a day hold for all
+    /// of them together.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Ask models whose price is unknown; they count as nothing, so no cap holds them.
     #[arg(long)]
     pub(crate) allow_unpriced: bool,
+}
+
+/// Requests on file instead of, or beside, the models' endpoints.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TapeFile {
+    /// A file of recorded requests and replies; say --record or --replay.
+    #[arg(long, value_name = "FILE", requires = "tape_mode")]
+    cassette: Option<PathBuf>,
+    /// Add every exchange with a model to the cassette.
+    #[arg(long, group = "tape_mode", requires = "cassette")]
+    record: bool,
+    /// Answer from the cassette alone; no key is needed, and nothing is sent. Use one worker where requests are equal.
+    #[arg(long, group = "tape_mode", requires = "cassette")]
+    replay: bool,
+}
+
+impl TapeFile {
+    /// The file, and what to do with it.
+    pub(crate) fn of(self) -> Option<(PathBuf, Tape)> {
+        let tape = if self.replay { Tape::Replay } else { Tape::Record };
+        self.cassette.map(|path| (path, tape))
+    }
+}
+
+/// What holds for all sandboxes of the run, beyond what holds always.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Walls")]
+pub(crate) struct Walls {
+    /// An OCI runtime that the engine knows, such as runsc (gVisor) or kata.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime: Option<String>,
+    /// Make everything read-only but the workspace, home and folders for temporary files, which then lie in memory.
+    #[arg(long)]
+    pub(crate) read_only_root: bool,
+    /// Let agents reach a host through a proxy: pypi.org:443, *.example.org:443, 10.0.0.1:80; verification never does.
+    #[arg(long = "allow-egress", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) egress: Vec<Destination>,
+}
+
+impl From<Walls> for Isolation {
+    fn from(walls: Walls) -> Self {
+        let Walls { runtime, read_only_root, egress } = walls;
+        Self { runtime, read_only_root, egress }
+    }
 }
 
 /// The policies by the names that people type.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
-use trajforge_pipeline::gateway::{GatewayOrder, Serving, Tape, serve};
+use trajforge_pipeline::gateway::{GatewayOrder, Serving, serve};
 
 use crate::cli::{Gateway, Global};
 use crate::{output, system};
@@ -14,13 +14,12 @@ pub(crate) async fn gateway(global: &Global, order: Gateway) -> anyhow::Result<E
         Some(folder) => folder,
         None => system::home(global)?.models,
     };
-    let tape = if order.replay { Tape::Replay } else { Tape::Record };
     let order = GatewayOrder {
         models,
         names: order.model,
         port: order.port,
         capture: order.capture,
-        cassette: order.cassette.map(|path| (path, tape)),
+        cassette: order.tape.of(),
         max_cost: order.max_cost,
         max_steps: order.max_steps,
         allow_unpriced: order.allow_unpriced,

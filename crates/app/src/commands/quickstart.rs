@@ -92,6 +92,7 @@ async fn one_run(
         max_tries: 3,
         caps: Caps::default(),
         unpriced: Unpriced::Refuse,
+        ledger: None,
     };
     Ok(run(world, &order, cancel).await?)
 }

@@ -26,7 +26,11 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
         route,
     };
     let (folder, name) = place(&order)?;
-    let mut world = system::world(global, progress::events()).await?;
+    let walls = order.walls.clone().into();
+    let mut world = system::world_behind(walls, global, progress::events()).await?;
+    if let Some((path, tape)) = order.tape.clone().of() {
+        world.cassette = Some(tape.open(&path)?);
+    }
     add_endpoint(&mut world, &order)?;
     if order.dry_run {
         return print_plan(global, &world, &plan);
@@ -40,6 +44,7 @@ pub(crate) async fn run(global: &Global, order: Run) -> anyhow::Result<ExitCode>
         max_tries: order.max_tries,
         caps: order.money.caps(),
         unpriced: order.money.unpriced(),
+        ledger: order.money.ledger.clone(),
     };
     let started = Instant::now();
     let report = run_all(&world, &run_order, &cancel).await;

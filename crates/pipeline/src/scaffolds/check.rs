@@ -86,6 +86,11 @@ pub async fn check(
             holds: None,
             detail: "it runs in a task's container: `trajforge run` tries it there".to_owned(),
         }),
+        Runs::Swerex => rules.push(Rule {
+            rule: "program",
+            holds: None,
+            detail: "it works in a task's container from outside: `trajforge run` tries it there".to_owned(),
+        }),
         Runs::Host => rules.extend(judge(&play(manifest, &folder, clock, secret).await?)),
     }
     Ok(report(name, rules))

@@ -173,10 +173,12 @@ impl Bench {
                 scaffolds: vec![home.join("scaffolds")],
                 cache: self.folder.path().join("cache"),
                 engine: None,
+                isolation: trajforge_pipeline::Isolation::default(),
             },
             sandboxes: Arc::new(Desk(Files::default())),
             images: ImageSource::Given(BTreeMap::from([("base".to_owned(), "none".to_owned())])),
             catalog: self.catalog.clone(),
+            cassette: None,
             key: |_| None,
             clock: Arc::new(SinceNoon(Instant::now())),
             events: Arc::new(move |event| heard.lock().unwrap().push(event)),
@@ -211,6 +213,7 @@ impl Bench {
             max_tries: 2,
             caps: order.caps,
             unpriced: Unpriced::Refuse,
+            ledger: None,
         };
         run(&self.world(), &order, &CancellationToken::new()).await
     }

@@ -6,6 +6,7 @@
 mod end;
 pub(super) mod hearing;
 mod launch;
+mod outside;
 mod turns;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use super::manifest::Manifest;
 use super::reader::{Collected, LiveStep};
 use super::{Decision, Finale, Offer, Scaffold, Seen, Wants};
 use hearing::Heard;
+use outside::Outside;
 use turns::Turns;
 
 /// How an external scaffold reaches its model, and where its records go.
@@ -65,6 +67,8 @@ pub struct External {
     places: super::Places,
     /// What the program printed, without its key.
     printed: Vec<u8>,
+    /// What a program has that does not run in the sandbox.
+    outside: Option<Outside>,
 }
 
 /// What happens next.
@@ -99,6 +103,7 @@ impl External {
             steps: Vec::new(),
             places: super::Places::default(),
             printed: Vec::new(),
+            outside: None,
         }
     }
 

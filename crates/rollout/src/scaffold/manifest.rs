@@ -98,6 +98,9 @@ pub enum Laid {
 pub enum Runs {
     /// As a program inside the task's sandbox, which asks its model through the gateway.
     Container,
+    /// As a program on the host, which works in the task's sandbox through SWE-ReX's protocol and asks its model through the
+    /// gateway.
+    Swerex,
     /// As a program on the host, which is told the task over its standard input and says its actions on its standard output.
     Host,
 }

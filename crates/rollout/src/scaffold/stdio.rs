@@ -5,7 +5,7 @@
 
 mod end;
 mod launch;
-mod process;
+pub(super) mod process;
 pub mod protocol;
 mod turns;
 

@@ -277,9 +277,16 @@ impl Flight {
                 has_leaked = true;
             }
         }
-        // What is in no byte is in no view, but for what JSON writes in another way.
-        if !has_leaked && !state.leaks(&exchange.view.reply.to_string()) {
+        // What is in no byte is in no view, but for what JSON writes in another way, or what a stream spells in pieces.
+        let is_spelled = state.leaks(&exchange.view.reply.to_string());
+        if !has_leaked && !is_spelled {
             return;
+        }
+        if is_spelled && !has_leaked {
+            for content in [Some(&mut exchange.response), exchange.answered.as_mut()].into_iter().flatten() {
+                *content = Content::from(WITHHELD);
+            }
+            (exchange.view.logprobs, exchange.view.token_ids) = (Value::Null, Value::Null);
         }
         for value in [&mut exchange.view.messages, &mut exchange.view.reply] {
             mask_value(&state, value);
@@ -299,6 +306,9 @@ impl Drop for Flight {
         self.finish(end, response);
     }
 }
+
+/// Stands for the bytes of a stream whose pieces spell a key, in which it can't be masked.
+const WITHHELD: &str = "[withheld: these pieces spell out a key; the view holds what they mean]";
 
 fn mask_value(state: &State, value: &mut Value) {
     match value {

@@ -159,6 +159,26 @@ async fn no_key_is_in_any_record() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_stream_spells_in_pieces_is_in_no_record() {
+    let pieces: Vec<Value> = ["it is ", &UPSTREAM_KEY[..4], &UPSTREAM_KEY[4..], "."]
+        .iter()
+        .map(|piece| json!({ "id": "r", "choices": [{ "index": 0, "delta": { "content": piece } }] }))
+        .chain([json!({ "id": "r", "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] })])
+        .collect();
+    let events: Vec<String> = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();
+    let stream = format!("{}data: [DONE]\n\n", events.concat()).into_bytes();
+    let bench =
+        Bench::start(CHAT, move |_, _| ScriptedReply::stream([ScriptedPart::Bytes(stream.clone())])).await;
+    let got = bench.post(CHAT, &ask(CHAT, true)).await;
+    assert!(got.text.contains(&UPSTREAM_KEY[4..]), "the client gets what the endpoint says: {}", got.text);
+    let (exchanges, _) = bench.end().await;
+    let record = serde_json::to_string(&exchanges[0]).unwrap();
+    assert!(!record.contains(&UPSTREAM_KEY[4..]), "{record}");
+    assert_eq!(exchanges[0].view.reply["content"], "it is ******.");
+    assert!(exchanges[0].response.as_text().unwrap().contains("withheld"));
+}
+
+#[tokio::test]
 async fn a_repeat_is_marked_and_log_probabilities_are_kept() {
     let choice = json!({
         "index": 0, "message": hello(), "finish_reason": "stop", "token_ids": [5],

@@ -143,10 +143,15 @@ pub(crate) fn make_below<'a>(
     for part in parts {
         here = match openat(&here, part, FOLDER, Mode::empty()) {
             Err(Errno::NOENT) => {
-                mkdirat(&here, part, Mode::from_raw_mode(0o755))?;
-                let made = openat(&here, part, FOLDER, Mode::empty())?;
-                give(&made, owner)?;
-                made
+                let made = mkdirat(&here, part, Mode::from_raw_mode(0o755));
+                let folder = openat(&here, part, FOLDER, Mode::empty())?;
+                match made {
+                    Ok(()) => give(&folder, owner)?,
+                    // Another request was quicker: the folder is whoever's made it.
+                    Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                folder
             }
             other => other?,
         };

@@ -7,6 +7,7 @@ mod exec;
 mod files;
 mod folder;
 mod git;
+mod hosts;
 mod identity;
 mod list;
 mod outlet;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
 
 fn serve(path: String) -> io::Result<()> {
     identity::settle()?;
+    hosts::name_loopback();
     // The pipes to the host are moved away from 0 and 1, so that no child can ever inherit them by accident.
     let input = claim(&io::stdin())?;
     let output = claim(&io::stdout())?;

@@ -34,6 +34,14 @@ pub(super) async fn the_agent_has_no_power(sandbox: &dyn Sandbox) {
     sandbox.usage().await.expect("the shim still answers");
 }
 
+pub(super) async fn localhost_has_a_name(sandbox: &dyn Sandbox) {
+    let addresses = sh(sandbox, "getent ahosts localhost | cut -d' ' -f1").await;
+    assert!(addresses.lines().any(|address| address == "127.0.0.1"), "{addresses}");
+    // Nothing else is reachable, and whoever asks for a name is told so at once.
+    let ran = sandbox.exec(Exec::bash("getent hosts example.org")).await.expect("it answers");
+    assert_eq!((ran.exit_code, ran.timed_out), (2, false), "{}", ran.output.text());
+}
+
 pub(super) async fn secrets_are_out_of_reach(sandbox: &dyn Sandbox) {
     let secret = File {
         path: "check.sh".to_owned(),

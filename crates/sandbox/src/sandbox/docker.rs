@@ -2,41 +2,37 @@
 
 mod container;
 mod limits;
+mod order;
 mod removal;
 mod warm;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use bollard::models::ResourcesUlimits;
 use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use trajforge_schema::Event;
-use trajforge_shim::protocol::{HOST_FOLDER, Hello, Request, Response, SECRET_FOLDER, SHIM_PATH, VERSION};
+use trajforge_shim::protocol::{Hello, Request, Response, VERSION};
 
 use self::container::Container;
 use self::removal::Removals;
 use self::warm::{Shape, Warm};
 use crate::connection::{Arrival, Connection};
 use crate::disk;
+use crate::egress::{self, Proxy};
 use crate::engine::{Engine, status};
 use crate::error::{Error, Result};
-use crate::owner::{OWNER_LABEL, Owner, ROLLOUT_LABEL, RUN_LABEL};
-use crate::sandbox::{Room, Sandbox, Sandboxes, unexpected};
+use crate::exec::Exec;
+use crate::isolation::Isolation;
+use crate::owner::Owner;
+use crate::sandbox::{Room, Sandbox, SandboxExt as _, Sandboxes, unexpected};
 use crate::spec::{Network, SandboxSpec};
 use crate::tunnel::{self, Sockets};
-
-/// What the first process needs: to become the agent, to hand files over, to see and end what the agent does.
-const CAPABILITIES: [&str; 7] = ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER", "DAC_OVERRIDE", "KILL"];
-/// The shim gives it to its owner: not every engine can mount it as somebody else's.
-const SECRET_MOUNT: &str = "rw,nosuid,nodev,exec,mode=0700,size=64m";
-/// Threads of the shim, which the agent's limit does not count.
-const SHIM_PIDS: u32 = 16;
 
 /// The rollout of a container that is prepared ahead of need. Once it is needed its name tells which one it serves.
 const AHEAD: &str = "warm";
@@ -59,6 +55,8 @@ pub(crate) struct Maker {
     ulimits: Vec<ResourcesUlimits>,
     warm: Warm,
     removals: Arc<Removals>,
+    isolation: Isolation,
+    egress: Option<Proxy>,
 }
 
 /// A container that runs, and whose shim waits for the handshake.
@@ -84,8 +82,32 @@ impl Docker {
 
     /// The same, with up to so many sandboxes of one shape prepared ahead of need, as soon as one of it was asked for.
     pub async fn connect_warm(address: Option<&str>, cache: &Path, depth: usize) -> Result<Self> {
+        Self::connect_isolated(address, cache, depth, Isolation::default()).await
+    }
+
+    /// The same, with walls and ways out for all sandboxes.
+    pub async fn connect_isolated(
+        address: Option<&str>,
+        cache: &Path,
+        depth: usize,
+        isolation: Isolation,
+    ) -> Result<Self> {
         let engine = Engine::connect(address).await?;
         let info = engine.client.info().await.map_err(|error| engine.error("describe itself", error))?;
+        if let Some(runtime) = &isolation.runtime {
+            let known: Vec<String> = info.runtimes.iter().flatten().map(|(name, _)| name.clone()).collect();
+            if !known.contains(runtime) {
+                return Err(Error::RuntimeMissing { runtime: runtime.clone(), known: known.join(", ") });
+            }
+        }
+        let egress = match isolation.egress.as_slice() {
+            [] => None,
+            listed => Some(Proxy::start(listed).await.map_err(|source| Error::File {
+                path: "127.0.0.1".to_owned(),
+                doing: "serve the way out of sandboxes".to_owned(),
+                source,
+            })?),
+        };
         let shim = crate::shim::lay_down(cache)?;
         let cpus = info.ncpu.and_then(|count| u32::try_from(count).ok());
         let ulimits = limits::of(&engine).await?;
@@ -98,6 +120,8 @@ impl Docker {
             cpus: cpus.map_or(f64::MAX, f64::from),
             ulimits,
             warm: Warm::new(depth),
+            isolation,
+            egress,
         };
         Ok(Self { maker: Arc::new(maker) })
     }
@@ -142,7 +166,26 @@ impl Maker {
     }
 
     async fn greet(&self, blank: Blank, spec: &SandboxSpec) -> Result<Container> {
-        let welcome = blank.connection.call(&Request::Hello(hello(spec)), Vec::new()).await;
+        let way_out = self.egress.as_ref().filter(|_| spec.network == Network::Listed);
+        let mut hello = hello(spec);
+        if way_out.is_some() {
+            hello.variables = egress::variables().chain(hello.variables).collect();
+        }
+        let container = self.introduce(blank, spec, hello).await?;
+        if self.isolation.read_only_root {
+            // The engine gives what it mounts to root, with the mode that the image has for the owner.
+            let (uid, gid) = spec.user.ids();
+            let argv = ["chown".to_owned(), format!("{uid}:{gid}"), spec.user.home().to_owned()];
+            container.exec(Exec::argv(argv).as_root()).await?;
+        }
+        if let Some(proxy) = way_out {
+            container.tunnel(egress::PORT, proxy.address()).await?;
+        }
+        Ok(container)
+    }
+
+    async fn introduce(&self, blank: Blank, spec: &SandboxSpec, hello: Hello) -> Result<Container> {
+        let welcome = blank.connection.call(&Request::Hello(hello), Vec::new()).await;
         match welcome.and_then(|(response, _)| match response {
             Response::Hello(_) => Ok(()),
             other => Err(unexpected(other)),
@@ -207,72 +250,6 @@ impl Maker {
         });
         Ok(Connection::open(rollout.to_owned(), attached.input, arriving))
     }
-
-    /// What the engine is asked for, of a sandbox that is made to order.
-    pub(crate) fn ordered(&self, spec: &SandboxSpec, sockets: &Sockets) -> ContainerCreateBody {
-        self.container(&Shape::of(spec), spec.rollout.as_str(), sockets)
-    }
-
-    fn container(&self, shape: &Shape, rollout: &str, sockets: &Sockets) -> ContainerCreateBody {
-        let labels = [(RUN_LABEL, shape.run.as_str()), (ROLLOUT_LABEL, rollout), (OWNER_LABEL, &self.owner)];
-        ContainerCreateBody {
-            image: Some(shape.image.clone()),
-            entrypoint: Some(vec![SHIM_PATH.to_owned()]),
-            cmd: Some(Vec::new()),
-            user: Some("0:0".to_owned()),
-            working_dir: Some("/".to_owned()),
-            hostname: Some("sandbox".to_owned()),
-            open_stdin: Some(true),
-            stdin_once: Some(true),
-            attach_stdin: Some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            tty: Some(false),
-            stop_timeout: Some(1),
-            healthcheck: Some(HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
-            labels: Some(
-                labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            ),
-            host_config: Some(self.host_config(shape, sockets)),
-            ..ContainerCreateBody::default()
-        }
-    }
-
-    fn host_config(&self, shape: &Shape, sockets: &Sockets) -> HostConfig {
-        let memory = i64::try_from(shape.memory_mb << 20).unwrap_or(i64::MAX);
-        let mut binds = vec![
-            format!("{}:{SHIM_PATH}:ro", self.shim),
-            format!("{}:{HOST_FOLDER}:ro", sockets.folder().display()),
-        ];
-        binds.extend(shape.layers.iter().map(|layer| format!("{}:{}:ro", layer.volume, layer.path)));
-        HostConfig {
-            auto_remove: Some(true),
-            network_mode: Some(
-                match shape.network {
-                    Network::None => "none",
-                    Network::Bridge => "bridge",
-                }
-                .to_owned(),
-            ),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            memory: Some(memory),
-            memory_swap: Some(memory),
-            nano_cpus: Some(nano_cpus(shape.cpus.min(self.cpus))),
-            pids_limit: Some(i64::from(shape.pids.saturating_add(SHIM_PIDS))),
-            ulimits: Some(self.ulimits.clone()),
-            binds: Some(binds),
-            tmpfs: Some(HashMap::from([(SECRET_FOLDER.to_owned(), SECRET_MOUNT.to_owned())])),
-            ipc_mode: Some("private".to_owned()),
-            init: Some(false),
-            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-            ..HostConfig::default()
-        }
-    }
 }
 
 /// The folder for the sockets of this process's sandboxes; what earlier processes have left is removed.
@@ -286,11 +263,6 @@ fn tunnels(cache: &Path) -> Result<PathBuf> {
             source,
         }
     })
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "no machine has so many cores that this overflows")]
-fn nano_cpus(cpus: f64) -> i64 {
-    (cpus.max(0.01) * 1e9) as i64
 }
 
 fn hello(spec: &SandboxSpec) -> Hello {

@@ -1,6 +1,8 @@
 //! Acts on files: what is needed taken away, links that lead elsewhere, names that nobody expects.
 
-use trajforge_sandbox::{Error, Exec, File, Owner, SandboxExt, User};
+use std::time::Duration;
+
+use trajforge_sandbox::{Error, Exec, File, Owner, SandboxExt, SandboxSpec, User};
 
 use super::ground::{goes_on, sh, survive, usual};
 
@@ -168,6 +170,30 @@ async fn folders_too_deep_to_be_looked_into_are_told_and_not_left_out() {
         let searched = sandbox.search("main", "x", None).await.unwrap();
         assert!(!listed.is_error && !searched.is_error, "{} {}", listed.text, searched.text);
         sandbox.exec(Exec::bash("rm -rf d").as_root()).await.unwrap();
+        super::disk::settle(sandbox).await;
+        goes_on(sandbox).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "makes 210,000 files: for make test-long"]
+async fn more_files_than_a_manifest_holds_are_a_limit_and_not_a_hole() {
+    let roomy = |spec: &mut SandboxSpec| spec.limits.disk_mb = 4096;
+    survive("many", roomy, async |sandbox| {
+        let many = "python3 -c '\nimport os\nfor folder in range(210):\n  os.mkdir(f\"f{folder}\")\n  \
+                    for name in range(1000): os.close(os.open(f\"f{folder}/{name}\", os.O_CREAT | os.O_WRONLY))'";
+        let ran = sandbox.exec(Exec::bash(many).within(Duration::from_mins(5))).await.unwrap();
+        assert!(ran.succeeded(), "{:?}", ran.output.text());
+        let manifest = sandbox.manifest().await;
+        assert!(matches!(&manifest, Err(Error::Limit { reason }) if reason.contains("200000")), "{manifest:?}");
+        let docker = crate::engine::docker().await;
+        let fresh = trajforge_sandbox::Sandboxes::create(&docker, sandbox.spec()).await.unwrap();
+        let carried = sandbox.carry(&[sandbox.spec().workspace.clone()], &*fresh).await;
+        assert!(carried.is_ok() || matches!(carried, Err(Error::Limit { .. })), "{carried:?}");
+        fresh.stop().await.unwrap();
+        trajforge_sandbox::Sandboxes::drain(&docker).await;
+        sandbox.exec(Exec::bash("rm -rf /workspace/*").as_root().within(Duration::from_mins(5))).await.unwrap();
         super::disk::settle(sandbox).await;
         goes_on(sandbox).await;
     })

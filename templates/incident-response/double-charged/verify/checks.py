@@ -104,8 +104,7 @@ class Site:
         ]  # fmt: skip
 
     def ended(self, command, timeout):
-        # The copy may keep what Python compiles: it is run more than once.
-        return run_agent(command, cwd=self.work, timeout=timeout, env={"PYTHONDONTWRITEBYTECODE": ""})
+        return run_agent(command, cwd=self.work, timeout=timeout)
 
     def run(self, to, *more, code=0, **paths):
         done = self.ended(self.command(to, *more, **paths), timeout=25)

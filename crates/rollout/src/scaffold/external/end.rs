@@ -81,6 +81,7 @@ impl External {
         }
         self.hang_up().await;
         if *ending == Ending::Cancelled {
+            self.end_outside().await;
             return None;
         }
         let rest = self.turns.rest();
@@ -88,6 +89,7 @@ impl External {
         let mut collected = self.collect(&*sandbox).await;
         collected.0.insert(PRINTED.to_owned(), std::mem::take(&mut self.printed));
         (self.access.keep)(&collected);
+        self.end_outside().await;
         Some(Finale {
             decisions: self.due.drain(..).collect(),
             side_usage: std::mem::take(&mut self.turns.side_usage),
@@ -103,6 +105,9 @@ impl External {
         }
         if let Err(error) = sandbox.kill_agent().await {
             tracing::debug!(rollout = self.rollout, "the scaffold could not be killed: {error}");
+        }
+        if let Some(outside) = &self.outside {
+            outside.kill();
         }
         if tokio::time::timeout(KILLED, self.until_exit()).await.is_err() {
             tracing::warn!(rollout = self.rollout, "the scaffold was killed, and did not end");

@@ -9,7 +9,7 @@ use trajforge_sandbox::{Exec, File, Sandbox, SandboxExt as _};
 use trajforge_schema::{Failure, FailureCode, Limits};
 
 use super::{External, hearing};
-use crate::scaffold::manifest::{Laid, Places};
+use crate::scaffold::manifest::{Laid, Places, Runs};
 use crate::scaffold::reader::Collected;
 
 /// A folder of the agent's for what a scaffold writes for itself.
@@ -25,6 +25,9 @@ impl External {
         self.sandbox = Some(Arc::clone(sandbox));
         self.require(&**sandbox).await?;
         self.open_session()?;
+        if self.manifest.runs == Runs::Swerex {
+            return self.launch_outside(sandbox).await;
+        }
         let port = sandbox.tunnel(self.manifest.port, self.access.gateway.address()).await?;
         self.places = self.places(port);
         let mut files = vec![file(&self.places.instruction_file, &self.task.instruction)];
@@ -83,7 +86,7 @@ impl External {
         Ok(())
     }
 
-    fn places(&self, port: u16) -> Places {
+    pub(super) fn places(&self, port: u16) -> Places {
         let Limits { steps, rollout_seconds, action_seconds, .. } = self.task.environment.limits;
         let (path, key) = self.session.as_ref().map_or(("", ""), |session| (session.path(), session.key()));
         let root = format!("http://127.0.0.1:{port}{path}");
@@ -100,11 +103,15 @@ impl External {
             action_seconds,
             output: OUTPUT.to_owned(),
             layer: self.manifest.layer_path(),
+            ..Places::default()
         }
     }
 
     /// Takes out what the manifest asks for; what is not there is left out.
     pub(super) async fn collect(&mut self, sandbox: &dyn Sandbox) -> Collected {
+        if self.outside.is_some() {
+            return self.collect_outside().await;
+        }
         let mut collected = Collected::default();
         for wanted in &self.manifest.collect {
             let path = self.places.fill(&wanted.path);

@@ -15,8 +15,12 @@ impl Manifest {
             return Err("its command is empty".to_owned());
         }
         self.placeholders()?;
-        if self.runs == Runs::Host {
-            self.on_the_host()?;
+        match self.runs {
+            Runs::Swerex if !self.files.is_empty() || self.port != 0 => {
+                return Err("it runs on the host, where files and port have no meaning".to_owned());
+            }
+            Runs::Container | Runs::Swerex => {}
+            Runs::Host => self.on_the_host()?,
         }
         for (tool, rule) in &self.tools {
             if let Some(problem) = rule.problem() {

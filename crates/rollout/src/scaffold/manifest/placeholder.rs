@@ -1,7 +1,7 @@
 //! What stands in braces in a manifest, and what is put there.
 
 /// The names that may stand in braces.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 14] = [
     "instruction",
     "instruction_file",
     "workspace",
@@ -14,6 +14,8 @@ pub(super) const NAMES: [&str; 12] = [
     "action_seconds",
     "output",
     "layer",
+    "swerex_port",
+    "swerex_key",
 ];
 
 /// What the placeholders stand for in one rollout.
@@ -43,6 +45,10 @@ pub struct Places {
     pub output: String,
     /// Where its layer lies.
     pub layer: String,
+    /// The port of the host's loopback at which its sandbox is served, for one that runs outside.
+    pub swerex_port: u16,
+    /// The key that goes with it.
+    pub swerex_key: String,
 }
 
 impl Places {
@@ -76,6 +82,8 @@ impl Places {
             "action_seconds" => self.action_seconds.to_string(),
             "output" => self.output.clone(),
             "layer" => self.layer.clone(),
+            "swerex_port" => self.swerex_port.to_string(),
+            "swerex_key" => self.swerex_key.clone(),
             _ => return None,
         })
     }

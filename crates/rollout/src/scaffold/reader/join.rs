@@ -61,9 +61,8 @@ fn is_same(live: &LiveStep, read: &ReadStep) -> bool {
 
 fn compare(live: &LiveStep, read: &ReadStep, observations: Observations, differences: &mut Vec<String>) {
     let step = live.step;
-    // A reply in words is an action of its own where a scaffold has no tools.
-    let theirs = serde_json::json!([read.arguments, read.thought]);
-    if read.tool.is_some() && !says(&theirs, &serde_json::to_value(&live.action).unwrap_or_default()) {
+    let action = serde_json::to_value(&live.action).unwrap_or_default();
+    if read.tool.is_some() && !says(read, &action) {
         differences.push(format!("step {step} has other arguments in its own record"));
     }
     let Some(theirs) = &read.observation else {
@@ -83,10 +82,10 @@ fn compare(live: &LiveStep, read: &ReadStep, observations: Observations, differe
     }
 }
 
-/// Whether every text of an action is among the arguments; an action's kind is our own word for it.
-fn says(arguments: &Value, action: &Value) -> bool {
-    let mut theirs = Vec::new();
-    texts(arguments, &mut theirs);
+/// Whether every text of an action is among the arguments, or is what was said; an action's kind is our own word for it.
+fn says(read: &ReadStep, action: &Value) -> bool {
+    let mut theirs = vec![read.thought.trim()];
+    texts(&read.arguments, &mut theirs);
     let mut ours = Vec::new();
     for (name, value) in action.as_object().into_iter().flatten() {
         // `problem` is ours; a tool's name and the arguments of a malformed call are no arguments.
@@ -94,7 +93,7 @@ fn says(arguments: &Value, action: &Value) -> bool {
             texts(value, &mut ours);
         }
     }
-    ours.iter().all(|text| theirs.contains(text))
+    ours.iter().all(|text| theirs.contains(text) || theirs[0] == text.trim())
 }
 
 fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {

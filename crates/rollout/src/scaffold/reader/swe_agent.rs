@@ -7,6 +7,12 @@ use super::{Collected, Exit, ReadError, ReadStep, Recording, arguments, malforme
 
 const FILE: &str = ".traj";
 
+/// A field of a request that the history has too.
+const KNOWN: &str = "in the history";
+
+/// A field that tells the provider what to cache.
+const CACHING: &str = "a mark for the provider's cache";
+
 /// What stands in the place of a key.
 const MASK: &str = "[key]";
 
@@ -108,8 +114,16 @@ fn drop_query(ledger: &mut Ledger, turn: &mut Piece, history: &Value) {
         let is_known = known.iter().any(|item| {
             item["role"] == *message.at("/role") && text(&item["content"]) == text(message.at("/content"))
         });
+        for mut part in message.split("/content") {
+            ledger.drop(&mut part, "/cache_control", CACHING);
+            if is_known {
+                ledger.drop(&mut part, "", KNOWN);
+            }
+            ledger.close(part);
+        }
         if is_known {
-            ledger.drop(&mut message, "", "in the history");
+            ledger.drop(&mut message, "/cache_control", CACHING);
+            ledger.drop(&mut message, "", KNOWN);
         }
         ledger.close(message);
     }
@@ -134,7 +148,7 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                if name.contains("api_key") || name == "auth_token" {
+                if matches!(name.as_str(), "api_key" | "api_base" | "auth_token") {
                     *member = Value::from(MASK);
                 }
                 mask(member);

@@ -30,7 +30,7 @@ const MARK: &str = "TRAJFORGE_SCAFFOLD_PROCESS";
 
 /// Something that a program did.
 #[derive(Debug)]
-pub(super) enum Output {
+pub(in crate::scaffold) enum Output {
     /// A line.
     Line(String),
     /// A line without an end.
@@ -49,7 +49,7 @@ pub struct Leavings {
 }
 
 /// A running program.
-pub(super) struct Process {
+pub(in crate::scaffold) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     output: mpsc::Receiver<Output>,
@@ -59,7 +59,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a program in a folder, with these variables and no others of this process.
-    pub(super) fn start(
+    pub(in crate::scaffold) fn start(
         command: &[String],
         folder: &Path,
         variables: &BTreeMap<String, String>,
@@ -107,24 +107,24 @@ impl Process {
     }
 
     /// The next thing that it does.
-    pub(super) async fn next(&mut self) -> Output {
+    pub(in crate::scaffold) async fn next(&mut self) -> Output {
         self.output.recv().await.unwrap_or(Output::Closed)
     }
 
     /// How it ended, if it does within this time.
-    pub(super) async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+    pub(in crate::scaffold) async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
         tokio::time::timeout(within, self.child.wait()).await.ok()?.ok()
     }
 
     /// What it said at last on its standard error.
-    pub(super) fn last_words(&self) -> String {
+    pub(in crate::scaffold) fn last_words(&self) -> String {
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = words.iter().copied().collect();
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }
 
     /// Lets it end by itself for a while, then kills it and all that it started.
-    pub(super) async fn stop(mut self, grace: Duration) -> Leavings {
+    pub(in crate::scaffold) async fn stop(mut self, grace: Duration) -> Leavings {
         self.stdin = None;
         // Whoever still writes must not be held up by lines that nobody reads.
         self.output.close();

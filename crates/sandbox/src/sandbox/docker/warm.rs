@@ -25,7 +25,8 @@ impl Shape {
         Self {
             image: spec.image.clone(),
             run: spec.run.clone(),
-            network: spec.network,
+            // What is listed is reached through a tunnel, which can be opened later.
+            network: if spec.network == Network::Bridge { Network::Bridge } else { Network::None },
             memory_mb: spec.limits.memory_mb,
             cpus: spec.limits.cpus,
             pids: spec.limits.pids,
