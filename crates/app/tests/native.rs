@@ -119,9 +119,9 @@ async fn the_example_on_the_host_works_a_task_in_a_container_without_network() {
     assert!(shown["total_tokens"].as_u64().unwrap() > 0 && shown["cost_usd"].as_f64().unwrap() > 0.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
-    let steps = [
+/// What is done on the notice board: looking, a wrong password, the right one, and two ways out that lead nowhere.
+fn on_the_board() -> [(&'static str, Value); 14] {
+    [
         ("open", json!({ "url": "http://127.0.0.1:8080/" })),
         ("find", json!({ "text": "THE END" })),
         ("open", json!({ "url": "/", "line": 121 })),
@@ -136,26 +136,23 @@ async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
         ("open", json!({ "url": "https://example.org" })),
         ("open", json!({ "url": "http://127.0.0.1:9/" })),
         ("submit", json!({})),
-    ];
-    let replies =
-        steps.iter().enumerate().map(|(number, (tool, arguments))| call(number, tool, arguments)).collect();
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browse_works_a_task_in_a_local_web_service_that_has_no_client() {
+    let replies = on_the_board()
+        .iter()
+        .enumerate()
+        .map(|(number, (tool, arguments))| call(number, tool, arguments))
+        .collect();
     let server = Scripted::play(replies).await.unwrap();
     let program = Program::new();
     let url = server.base_url();
     let templates = Program::home().join("testdata/browse").display().to_string();
-    let run = [
-        "run",
-        "--templates",
-        &templates,
-        "--template",
-        "testing/board",
-        "--seeds",
-        "1",
-        "--scaffold",
-        "browse",
-    ];
-    let with = ["--model", "scripted", "--base-url", &url, "--price", "1,2", "--out", "runs/native-browse"];
-    program.say(&[&run[..], &with[..]].concat()).well();
+    let run = "run --template testing/board --seeds 1 --scaffold browse --model scripted --price 1,2 --out runs/native-browse";
+    let run: Vec<&str> = run.split(' ').chain(["--templates", &templates, "--base-url", &url]).collect();
+    program.say(&run).well();
     let shown = program.say(&["show", "runs/native-browse", "board-1", "--json"]).well().json();
     let seen: Vec<&str> = shown["trajectory"]
         .as_array()

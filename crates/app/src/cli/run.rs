@@ -23,7 +23,7 @@ pub(crate) struct Run {
     /// The seeds of each template: 0..10, 0..=9, 1,4,7.
     #[arg(long, default_value = "0..10")]
     pub(crate) seeds: String,
-    /// Scaffolds: oracle, nop, tools.
+    /// Scaffolds by name; `trajforge scaffold list` shows those there are.
     #[arg(long = "scaffold", value_name = "NAME", default_value = "oracle", value_delimiter = ',')]
     pub(crate) scaffolds: Vec<String>,
     /// Models by the name of their entry; with --policy weighted or experiment also NAME=WEIGHT.

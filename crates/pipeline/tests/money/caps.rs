@@ -4,7 +4,7 @@ use trajforge_pipeline::{Error, run_spending};
 use trajforge_router::ScriptedReply;
 use trajforge_schema::{Caps, Ending, Event, Limit, MicroDollars};
 
-use super::bench::{Bench, Order, greets};
+use super::bench::{Bench, Order, call, greets};
 
 async fn bench() -> Bench {
     Bench::new().model("m", 1.0, |body, _| greets(body, true)).await
@@ -61,7 +61,9 @@ async fn a_rollout_that_meets_its_own_cap_ends_alone_with_what_it_has_done() {
     let loops = |body: &serde_json::Value, _| {
         let is_first = body["messages"][1]["content"].to_string().contains('!');
         if is_first {
-            greets(&serde_json::json!({ "messages": body["messages"].as_array().unwrap()[..2] }), true)
+            // Something else each time: whoever repeats himself is ended for that.
+            let turn = body["messages"].as_array().unwrap().len();
+            call("list", &serde_json::json!({ "path": format!("folder-{turn}") }))
         } else {
             greets(body, true)
         }

@@ -1,7 +1,9 @@
 //! A page as lines of text, with its links numbered and its forms listed.
 
+mod fields;
+
 use super::fetch::Fetched;
-use super::form::{Field, Form, Kind};
+use super::form::Form;
 use super::html::{Piece, attribute, pieces};
 
 /// Elements that begin and end a line.
@@ -171,18 +173,7 @@ impl Writer {
                 let words = attribute(attributes, "alt").unwrap_or_default();
                 self.line.push_str(&format_image(words));
             }
-            "form" => {
-                let is = |name: &str, value: &str| {
-                    attribute(attributes, name).is_some_and(|own| own.eq_ignore_ascii_case(value))
-                };
-                self.rendered.forms.push(Form {
-                    action: attribute(attributes, "action").unwrap_or_default().to_owned(),
-                    is_post: is("method", "post"),
-                    is_multipart: is("enctype", "multipart/form-data"),
-                    fields: Vec::new(),
-                });
-                self.in_form = true;
-            }
+            "form" => self.form(attributes),
             "input" | "select" | "textarea" | "button" | "option" => self.field(name, attributes),
             _ => {}
         }
@@ -265,63 +256,6 @@ impl Writer {
         }
     }
 
-    fn field(&mut self, element: &str, attributes: &[(String, String)]) {
-        if element == "option" {
-            self.end_option();
-            let value = attribute(attributes, "value").map(str::to_owned);
-            self.option = Some((value, String::new(), attribute(attributes, "selected").is_some()));
-            return;
-        }
-        let (name, kind) = (attribute(attributes, "name").unwrap_or_default(), attribute(attributes, "type"));
-        let kind = match (element, kind.unwrap_or_default().to_ascii_lowercase().as_str()) {
-            ("select", _) => Kind::Choice,
-            ("textarea", _) => Kind::Text,
-            ("button", "button" | "reset") | ("input", "button" | "reset" | "file") => return,
-            ("button", _) | ("input", "submit" | "image") => Kind::Submit,
-            (_, "hidden") => Kind::Hidden,
-            (_, "checkbox") => Kind::Checkbox,
-            (_, "radio") => Kind::Radio,
-            _ => Kind::Text,
-        };
-        let without_value = match kind {
-            Kind::Checkbox | Kind::Radio => "on",
-            Kind::Submit if element == "input" => "Submit",
-            _ => "",
-        };
-        let field = Field {
-            name: name.to_owned(),
-            kind,
-            value: attribute(attributes, "value").unwrap_or(without_value).to_owned(),
-            is_chosen: attribute(attributes, "checked").is_some(),
-            options: Vec::new(),
-        };
-        self.inside = match element {
-            "textarea" => Inside::Textarea,
-            "button" => Inside::Button,
-            _ => self.inside,
-        };
-        if self.in_form
-            && let Some(form) = self.rendered.forms.last_mut()
-        {
-            form.fields.push(field);
-        }
-    }
-
-    fn last_field(&mut self) -> Option<&mut Field> {
-        self.rendered.forms.last_mut().filter(|_| self.in_form)?.fields.last_mut()
-    }
-
-    fn end_option(&mut self) {
-        let Some((value, label, is_selected)) = self.option.take() else { return };
-        let Some(field) = self.last_field().filter(|field| field.kind == Kind::Choice) else { return };
-        let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
-        let value = value.unwrap_or_else(|| label.clone());
-        if is_selected || field.options.is_empty() {
-            field.value.clone_from(&value);
-        }
-        field.options.push((value, label));
-    }
-
     fn end_link(&mut self) {
         let Some(start) = self.link.take() else { return };
         let number = self.rendered.links.len();
@@ -373,77 +307,4 @@ fn format_image(words: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use url::Url;
-
-    use super::*;
-
-    #[test]
-    fn a_page_becomes_lines_with_numbered_links() {
-        let page = "<html><head><title>The\n board</title><style>p {}</style></head><body><h1>News</h1>\
-                    <p>Read <a href='/a'>the first</a>, or\n   <a href=\"b?x=1\"><b>another</b></a>.<p>Last.\
-                    <ul><li>one<li><a href=c>two</a></ul><table><tr><th>k<th>v</tr><tr><td>1</td><td>2</td></tr></table>\
-                    <pre>a  b\n  c</pre><script>hidden()</script><img src=x alt='a cat'>";
-        let rendered = of_html(page);
-        assert_eq!(rendered.title, "The board");
-        let expected = [
-            "# News",
-            "",
-            "Read the first [1], or another [2].",
-            "",
-            "Last.",
-            "- one",
-            "- two [3]",
-            "",
-            "k | v",
-            "1 | 2",
-            "",
-            "a  b",
-            "  c",
-            "",
-            "[image: a cat]",
-        ];
-        assert_eq!(rendered.lines, expected);
-        assert_eq!(rendered.links, ["/a", "b?x=1", "c"]);
-    }
-
-    fn form() -> Form {
-        let page = "<form action='/join?old=1' method=POST><input type=hidden name=token value=t>\
-                    <input name=who value='nobody'><textarea name=why>be &amp; cause</textarea>\
-                    <select name=day><option value=1>Monday<option value=2 selected>Tuesday</select>\
-                    <input type=checkbox name=news value=yes checked><input type=radio name=size value=s><input type=radio name=size value=l checked>\
-                    <button name=go value=later>Later</button><button name=do>Join</button></form>";
-        of_html(page).forms.remove(0)
-    }
-
-    fn sent(fields: &[(&str, &str)]) -> Result<String, String> {
-        let fields: BTreeMap<String, String> =
-            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let page = Url::parse("http://localhost/board/").unwrap();
-        form().fill(&page, &fields).map(|order| format!("{} {}", order.url, order.form.unwrap_or_default()))
-    }
-
-    #[test]
-    fn a_form_is_sent_with_its_own_values_where_no_others_are_given() {
-        let all =
-            "http://localhost/join?old=1 token=t&who=nobody&why=be+%26+cause&day=2&news=yes&size=l&go=later";
-        assert_eq!(sent(&[]).as_deref(), Ok(all));
-        let other = [("who", "Ines ü"), ("day", "Monday"), ("news", "off"), ("size", "s"), ("do", "")];
-        let expected =
-            "http://localhost/join?old=1 token=t&who=Ines+%C3%BC&why=be+%26+cause&day=1&size=s&do=Join";
-        assert_eq!(sent(&other).as_deref(), Ok(expected));
-    }
-
-    #[test]
-    fn what_a_form_does_not_have_is_told() {
-        assert!(sent(&[("nme", "x")]).unwrap_err().contains("it has who, why, day, news, size, go, do."));
-        assert!(sent(&[("day", "Sunday")]).unwrap_err().contains("one of 1, 2."));
-        assert!(sent(&[("size", "xl")]).unwrap_err().contains("one of s, l."));
-        assert!(sent(&[("token", "mine")]).is_err());
-        let text = form().to_string();
-        assert!(text.starts_with("POST /join?old=1\n  who: \"nobody\"\n"), "{text}");
-        assert!(text.contains("  day: \"2\", one of 1 (Monday), 2 (Tuesday)\n  news: on\n"), "{text}");
-    }
-}
+mod tests;
