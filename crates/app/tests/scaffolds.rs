@@ -1,4 +1,4 @@
-//! Scaffolds without Docker: what is listed, what is begun, and what a check says of one that breaks the rules.
+//! External scaffolds for real: installed into their layers, in containers without network, on a task that is shipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -6,110 +6,138 @@ mod program;
 
 use std::fs;
 
-use program::{Program, Said};
-use serde_json::Value;
+use program::{Program, containers};
+use serde_json::{Value, json};
+use trajforge_router::{Scripted, ScriptedReply};
 
-/// A scaffold of this program text in a folder of the test's own.
-fn probe(program: &Program, text: &str) {
-    program.say(&["scaffold", "new", "probe", "--root", "mine"]).well();
-    fs::write(program.path("mine/probe/agent.py"), text).unwrap();
-}
+/// A task that is shipped.
+const TEMPLATE: &str = "debugging/parcel-rates";
+/// The scaffolds, and whether each writes a record of its own that is read.
+const SCAFFOLDS: [(&str, bool); 4] =
+    [("mini-swe-agent", true), ("openhands", true), ("aider", true), ("opencode", false)];
 
-fn check(program: &Program, name: &str) -> Said {
-    program.say(&["scaffold", "check", name, "--scaffolds", "mine", "--json"])
-}
-
-/// The rules that a report calls broken, with what it says of them.
-fn broken(report: &Value) -> Vec<(&str, &str)> {
-    let rules = report["rules"].as_array().unwrap().iter();
-    let broken = rules.filter(|rule| rule["holds"] == false);
-    broken.map(|rule| (rule["rule"].as_str().unwrap(), rule["detail"].as_str().unwrap())).collect()
-}
-
-#[test]
-fn native_scaffolds_and_manifests_are_listed() {
-    let program = Program::new();
-    let list = program.say(&["scaffold", "list", "--json"]).well().json();
-    let names: Vec<&str> =
-        list.as_array().unwrap().iter().map(|facts| facts["name"].as_str().unwrap()).collect();
-    for name in ["oracle", "nop", "tools", "bash", "text", "text-xml", "text-react", "example-python"] {
-        assert!(names.contains(&name), "{name} is not in {names:?}");
+/// A home of its own, with a model that plays the oracle without a mistake.
+fn home_with_model(program: &Program) -> String {
+    let home = program.path("home");
+    fs::create_dir_all(home.join("models")).unwrap();
+    for name in ["templates", "images", "scaffolds"] {
+        std::os::unix::fs::symlink(Program::home().join(name), home.join(name)).unwrap();
     }
-    fs::create_dir_all(program.path("mine/odd")).unwrap();
-    fs::write(program.path("mine/odd/scaffold.yaml"), "name: odd\n").unwrap();
-    let list = program.say(&["scaffold", "list", "--json", "--scaffolds", "mine"]).well().json();
-    let odd = list.as_array().unwrap().iter().find(|facts| facts["name"] == "odd").unwrap().clone();
-    assert_eq!(odd["runs"], "nowhere");
-    assert!(odd["summary"].as_str().unwrap().contains("missing"), "{odd}");
+    let entry = json!({
+        "name": "right", "base_url": "http://127.0.0.1:0/v1", "dialect": "openai_chat", "model": "right",
+        "price": { "input": 1.0, "output": 2.0 }, "provenance": "simulated",
+        "simulated": { "competence": { "easy": 1.0, "medium": 1.0, "hard": 1.0, "expert": 1.0 }, "recovers": 0.0 },
+    });
+    fs::write(home.join("models/right.yaml"), entry.to_string()).unwrap();
+    home.display().to_string()
 }
 
-#[test]
-fn a_new_scaffold_works_as_it_is_and_is_not_written_over() {
-    let program = Program::new();
-    program.say(&["scaffold", "new", "my-agent", "--root", "mine"]).well();
-    let report = check(&program, "my-agent").well().json();
-    assert_eq!((report["passed"].as_bool(), broken(&report)), (Some(true), Vec::new()));
-    let holds = report["rules"].as_array().unwrap().iter().filter(|rule| rule["holds"] == true).count();
-    assert_eq!(holds, 6);
-    program.say(&["scaffold", "new", "my-agent", "--root", "mine"]).failed(3, "TF103");
-    assert_ne!(program.say(&["scaffold", "new", "My Agent"]).code, 0);
-    program.say(&["scaffold", "check", "nosuch"]).failed(3, "TF102");
-}
-
-#[test]
-fn the_shipped_example_keeps_to_the_rules() {
-    let report = check(&Program::new(), "example-python").well().json();
-    assert_eq!(broken(&report), []);
-}
-
-#[test]
-fn a_check_says_what_is_wrong() {
-    let ready = "import json, subprocess, sys, time\n\
-                 def say(**m): print(json.dumps(m), flush=True)\n\
-                 task = json.loads(sys.stdin.readline())\nsay(type='ready', protocol=1)\n";
-    for (text, rule, words) in [
-        ("raise SystemExit('no luck')".to_owned(), "protocol", "no luck"),
-        (format!("{ready}print('hello')"), "protocol", "\"hello\""),
-        (
-            format!(
-                "{ready}say(type='action', action={{'type': 'fly'}}); sys.stdin.readline(); say(type='end')"
-            ),
-            "actions",
-            "no such tool",
-        ),
-        (format!("{ready}say(type='end')"), "actions", "it sent none"),
-        (
-            format!("{ready}say(type='action', action={{'type': 'submit'}}); time.sleep(99)"),
-            "stop",
-            "was killed",
-        ),
-        (
-            format!(
-                "{ready}subprocess.Popen(['sleep', '99'], start_new_session=True, stdout=2)\nsay(type='action', action={{'type': 'submit'}})"
-            ),
-            "processes",
-            "it left 1 behind",
-        ),
-    ] {
-        let program = Program::new();
-        probe(&program, &text);
-        let manifest = program.path("mine/probe/scaffold.yaml");
-        let quick = fs::read_to_string(&manifest).unwrap() + "limits: {grace_seconds: 2}\n";
-        fs::write(&manifest, quick).unwrap();
-        let said = check(&program, "probe");
-        assert_eq!(said.code, 1, "{text}: {}", said.err);
-        let report = said.json();
-        let broken = broken(&report);
-        assert!(
-            broken.iter().any(|(name, detail)| *name == rule && detail.contains(words)),
-            "{text}: {broken:?}"
-        );
+/// A model that says at once that all is done, in whatever way the scaffold wants to be told.
+fn gives_up(request: &Value, _: usize) -> ScriptedReply {
+    let says = |text: &str| ScriptedReply::Message(json!({ "role": "assistant", "content": text }));
+    let call = |name: &str, arguments: &Value| {
+        let function = json!({ "name": name, "arguments": arguments.to_string() });
+        let calls = json!([{ "id": "call-1", "type": "function", "function": function }]);
+        ScriptedReply::Message(json!({ "role": "assistant", "content": "Done.", "tool_calls": calls }))
+    };
+    let tools = request["tools"].to_string();
+    if tools.contains("\"finish\"") {
+        call("finish", &json!({ "message": "Done." }))
+    } else if request["messages"].to_string().contains("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT") {
+        call("bash", &json!({ "command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT" }))
+    } else {
+        says("DONE")
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
     let program = Program::new();
-    probe(&program, "");
-    let manifest = program.path("mine/probe/scaffold.yaml");
-    let wrong = fs::read_to_string(&manifest).unwrap() + "port: 80\n";
-    fs::write(&manifest, wrong).unwrap();
-    let report = check(&program, "probe").json();
-    assert!(broken(&report)[0].1.contains("port has no meaning"), "{report}");
+    let home = home_with_model(&program);
+    let names: Vec<&str> = SCAFFOLDS.iter().map(|(name, _)| *name).collect();
+    let names = names.join(",");
+    let server = Scripted::start(gives_up).await.unwrap();
+    let url = server.base_url();
+    let run = [
+        "run",
+        "--home",
+        &home,
+        "--template",
+        TEMPLATE,
+        "--seeds",
+        "0",
+        "--scaffold",
+        &names,
+        "--workers",
+        "2",
+    ];
+    let right = ["--model", "right", "--out", "runs/right"];
+    let wrong = ["--model", "wrong", "--base-url", &url, "--price", "1,2", "--out", "runs/wrong"];
+    for rest in [&right[..], &wrong[..]] {
+        let said = program.say(&[&run[..], rest].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    }
+    let mut table = vec!["scaffold        model  requests  side  turns  steps  joined exactly".to_owned()];
+    for (scaffold, is_read) in SCAFFOLDS {
+        for (model, outcome, reward) in [("right", "success", 1.0), ("wrong", "failure", 0.0)] {
+            let id = id(&program, model, scaffold);
+            let shown = program.say(&["show", &format!("runs/{model}"), &id, "--json"]).well().json();
+            assert_eq!(shown["ending"]["kind"], "submitted", "{id}: {}", shown["ending"]);
+            assert_eq!(shown["final_result"], outcome, "{id}");
+            assert_eq!(shown["total_reward"], reward, "{id}");
+            table.push(format!("{scaffold:<14}  {model}  {}", row(&program, model, &id, is_read)));
+        }
+    }
+    tell(&table);
+    assert_eq!(containers("right") + containers("wrong"), 0);
+}
+
+/// The rollout of a scaffold and a model.
+fn id(program: &Program, model: &str, scaffold: &str) -> String {
+    let rollouts = program.rollouts(&format!("runs/{model}"));
+    let ids = rollouts.iter().filter_map(|rollout| rollout["id"].as_str());
+    let mut of = ids.filter(|id| id.contains(&format!(".{scaffold}.{model}.")));
+    of.next().unwrap().to_owned()
+}
+
+/// What a rollout's requests, steps and join came to; every step must be where it belongs.
+fn row(program: &Program, run: &str, id: &str, is_read: bool) -> String {
+    let lines = |path: String| -> Vec<Value> {
+        let text = fs::read_to_string(program.path("runs").join(run).join("rollouts").join(path)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let exchanges = lines(format!("{id}.scaffold/exchanges.jsonl"));
+    let records = lines(format!("{id}.jsonl"));
+    let of = |kind: &str| records.iter().filter(|record| record["record"] == kind).collect::<Vec<_>>();
+    let side = exchanges.iter().filter(|exchange| !exchange["side_call"].is_null()).count();
+    let (turns, steps) = (of("turn"), of("step"));
+    assert_eq!(exchanges.len() - side, turns.len(), "{id}: a request for a step is no turn");
+    let calls = |turn: &&Value| turn["message"]["tool_calls"].as_array().map_or(0, Vec::len);
+    // Without tools, each reply is a step.
+    let asked: usize = if id.contains(".aider.") { turns.len() } else { turns.iter().map(calls).sum() };
+    assert_eq!(steps.len(), asked, "{id}: what was asked for is no step");
+    // The observation of each step is what the next request showed to the model.
+    let last = exchanges.iter().rfind(|exchange| exchange["side_call"].is_null()).unwrap();
+    let shown = last["view"]["messages"].as_array().unwrap();
+    for step in &steps {
+        let result = shown.iter().find(|message| message["tool_call_id"] == step["tool_call_id"]);
+        if let Some(result) = result.filter(|message| message["role"] == "tool") {
+            let content = &result["content"];
+            let shown = content[0]["text"].as_str().or(content.as_str()).unwrap();
+            assert_eq!(shown, step["observation"]["text"], "{id}: step {}", step["step"]);
+        }
+    }
+    let joined = of("joined");
+    assert_eq!(joined.len(), usize::from(is_read), "{id}");
+    let exact = joined.first().map_or("-".to_owned(), |joined| {
+        assert_eq!(joined["exact"], steps.len(), "{id}: {}", joined["differences"]);
+        format!("{} of {}", joined["exact"], steps.len())
+    });
+    format!("{:>8}  {side:>4}  {:>5}  {:>5}  {exact}", exchanges.len(), turns.len(), steps.len())
+}
+
+/// The table goes where a test's words go.
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs the test")]
+fn tell(table: &[String]) {
+    println!("{}", table.join("\n"));
 }

@@ -113,14 +113,20 @@ def scratch(copy_workspace=False, in_memory=False):
     if copy_workspace:
         target = folder / "workspace"
         shutil.copytree(WORKSPACE, target, symlinks=True, ignore_dangling_symlinks=True)
-    subprocess.run(["chown", "-R", "-h", "1000:1000", str(folder)], check=True)
+    os.chown(folder, 1000, 1000)
+    for place, folders, files in os.walk(folder) if copy_workspace else ():
+        for name in folders + files:
+            os.chown(os.path.join(place, name), 1000, 1000, follow_symlinks=False)
     return folder / "workspace" if copy_workspace else folder
 
 
 def put(path, content):
-    """Writes a file that the agent's user owns and may read, for use as hidden input."""
+    """Writes a file that the agent's user owns and may read, for use as hidden input; folders that it needs are made."""
     path = pathlib.Path(path)
+    missing = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        os.chown(folder, 1000, 1000)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     os.chown(path, 1000, 1000)
 

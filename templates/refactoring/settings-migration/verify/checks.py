@@ -35,7 +35,7 @@ def files(folder, tables):
 
 def play(cases):
     """Runs cases [(argv, env, stdin)] as commands of the workspace; gives what each did."""
-    folder = scratch()
+    folder = scratch(in_memory=True)
     put(folder / "driver.py", (HERE / "driver.py").read_text())
     request = [{"module": module, "argv": argv, "env": env, "stdin": stdin} for module, argv, env, stdin in cases]
     done = run_agent(["python3", "-I", folder / "driver.py"], input=json.dumps(request), timeout=55)
@@ -173,7 +173,7 @@ def compare(named, first=()):
 
 def hidden_worlds(turns, with_environment):
     """For each service and turn a folder in the new layout, an environment, and both commands."""
-    named, base = [], scratch()
+    named, base = [], scratch(in_memory=True)
     for turn in range(turns):
         for service in P["services"]:
             if turn > 1 and service["kind"] == "value" and not service["quirks"]:
@@ -217,7 +217,7 @@ def running():
     name, m = service["name"], META[service["name"]]
     rng = random.Random(P["hidden_seed"])
     anew, fixed = (m["t"], m["n"]) if P["live_swap"] else (m["n"], m["t"])
-    folder = scratch()
+    folder = scratch(in_memory=True)
     turns, wanted, first = [], [], None
     for turn, line in enumerate(["a 30", "b 30", "c 77", "d 77", "e 30"]):
         table = {m["n"]: [4, 9, 50, 7, 300][turn] + rng.randrange(3), m["t"]: f"T{turn}{rng.randrange(10)}", m["b"]: turn == 3}
@@ -262,7 +262,7 @@ def converted_files():
 
 @check
 def gone():
-    old = scratch()
+    old = scratch(in_memory=True)
     for service in P["services"]:
         m = META[service["name"]]
         put(old / f"{service['name']}.json", json.dumps({m["t"]: "stale", m.get("n", "n"): 3, m.get("l", "l"): "stale"}))
@@ -287,7 +287,7 @@ def nightly():
     cases, wanted = [], []
     rng = random.Random(P["hidden_seed"])
     for turn in range(2):
-        tables, env, folder = {}, {}, scratch()
+        tables, env, folder = {}, {}, scratch(in_memory=True)
         for place, name in enumerate(P["nightly"]):
             key = META[name]["t"]
             if place != turn:
@@ -307,7 +307,7 @@ def nightly():
 @check
 def unchanged():
     """The shipped settings and the defaults: what was printed before is printed after."""
-    rng, empty = random.Random(P["hidden_seed"]), scratch()
+    rng, empty = random.Random(P["hidden_seed"]), scratch(in_memory=True)
     tables = {name: converted(service, SHIPPED[name]) for name, service in SERVICES.items()}
     named = [(service, number, [], World(tables), rng) for service in P["services"] for number in (1, 2)]
     named += [(s, number, ["--config", str(empty)], World(), rng) for s in P["services"] for number in (1, 2)]
@@ -368,7 +368,7 @@ print(json.dumps([got, amount(129905), amount(-250), share(100, 3), span(0), spa
 
 @check
 def library():
-    folders = [scratch() for _ in range(3)]
+    folders = [scratch(in_memory=True) for _ in range(3)]
     desk = {"name": "0042", "size": 5, "tags": ["a", "b"], "lit": False, "lamps": {"blue": 3}}
     for folder, tables in zip(folders[1:], [{"desk": desk, "hall": {"name": "H"}}, {"desk": {"size": "5"}}]):
         for path, text in files(folder, tables).items():

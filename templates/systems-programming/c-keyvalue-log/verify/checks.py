@@ -14,7 +14,7 @@ from trajforge_check import HERE, WORKSPACE, check, main, params, put, require, 
 P = params()
 LAYOUT = P["layout"]
 BUILT = pathlib.Path("/tmp/kvlog-built")
-PLAIN, SANITIZED = "-O1 -Wall", "-O1 -Wall -fsanitize=address"
+PLAIN, SANITIZED = "-O0 -Wall", "-O0 -Wall -fsanitize=address"
 # Where the fault is one of memory, the regression test is judged with sanitizers, too.
 FLAGS = SANITIZED if "buffer" in P["causes"] else PLAIN
 # Freed and fresh memory holds no zeros, so that a plain build shows stray reads as well.
@@ -73,7 +73,7 @@ class Session:
     """Commands of one program in a folder of its own; run together, looked at afterwards."""
 
     def __init__(self):
-        self.folder = scratch()
+        self.folder = scratch(in_memory=True)
         self.lines = []
         self.number = 0
         self.expected = []
