@@ -7,6 +7,7 @@ mod gateway;
 pub(crate) mod results;
 mod rollouts;
 mod sandbox;
+mod scaffolds;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
     Action(action::Arguments),
     /// An action, a delta of 2,000 files, the tunnel, a fork, whole rollouts, and what kills leave behind
     Sandbox(sandbox::Arguments),
+    /// What each scaffold takes beyond its commands: to start, and for each action
+    Scaffolds(scaffolds::Arguments),
     /// What the gateway adds, beside LiteLLM's proxy
     Gateway(gateway::Arguments),
 }
@@ -51,6 +54,7 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
         Bench::Rollouts(arguments) => &arguments.common,
         Bench::Action(arguments) => &arguments.common,
         Bench::Sandbox(arguments) => &arguments.common,
+        Bench::Scaffolds(arguments) => &arguments.common,
         Bench::Gateway(arguments) => &arguments.common,
     };
     if cfg!(debug_assertions) && !common.debug_build {
@@ -70,6 +74,10 @@ pub(crate) fn bench(root: &Path, bench: &Bench) -> anyhow::Result<ExitCode> {
             Bench::Sandbox(arguments) => {
                 let bed = Bed::open(root).await?;
                 report(root, common, "sandbox", &sandbox::measure(root, &bed, arguments).await?)
+            }
+            Bench::Scaffolds(arguments) => {
+                let bed = Bed::open(root).await?;
+                report(root, common, "scaffolds", &scaffolds::measure(&bed, arguments).await?)
             }
             Bench::Gateway(arguments) => {
                 report(root, common, "gateway", &gateway::measure(root, arguments).await?)

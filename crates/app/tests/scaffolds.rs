@@ -102,12 +102,14 @@ fn id(program: &Program, model: &str, scaffold: &str) -> String {
 
 /// What a rollout's requests, steps and join came to; every step must be where it belongs.
 fn row(program: &Program, run: &str, id: &str, is_read: bool) -> String {
-    let lines = |path: String| -> Vec<Value> {
-        let text = fs::read_to_string(program.path("runs").join(run).join("rollouts").join(path)).unwrap();
+    let folder = program.path("runs").join(run).join("rollouts");
+    let lines = |text: &[u8]| -> Vec<Value> {
+        let text = std::str::from_utf8(text).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let exchanges = lines(format!("{id}.scaffold/exchanges.jsonl"));
-    let records = lines(format!("{id}.jsonl"));
+    let packed = fs::File::open(folder.join(format!("{id}.scaffold/exchanges.jsonl.zst"))).unwrap();
+    let exchanges = lines(&zstd::decode_all(packed).unwrap());
+    let records = lines(&fs::read(folder.join(format!("{id}.jsonl"))).unwrap());
     let of = |kind: &str| records.iter().filter(|record| record["record"] == kind).collect::<Vec<_>>();
     let side = exchanges.iter().filter(|exchange| !exchange["side_call"].is_null()).count();
     let (turns, steps) = (of("turn"), of("step"));

@@ -1,7 +1,8 @@
 //! The external scaffolds of a run: their manifests, their layers, and the gateway that serves them their models.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,12 @@ use trajforge_schema::{RunPlan, Task};
 use crate::error::Error;
 use crate::world::World;
 
-/// The record of what a scaffold and its model said to each other.
+/// The record of what a scaffold and its model said to each other, while they do.
 const EXCHANGES: &str = "exchanges.jsonl";
+/// The same, when it is whole.
+const PACKED: &str = "exchanges.jsonl.zst";
+/// How far back, as a power of two, the packer sees: each request repeats the whole conversation.
+const WINDOW: u32 = 24;
 
 /// One of them, with all that it takes.
 struct Ready {
@@ -87,7 +92,12 @@ impl Externals {
             account,
             unpriced: terms.unpriced,
             capture,
-            keep: Box::new(move |collected| keep(&files, collected)),
+            keep: Box::new(move |collected| {
+                keep(&files, collected);
+                if let Err(error) = pack(&files) {
+                    tracing::error!("the exchanges in {} could not be packed: {error}", files.display());
+                }
+            }),
         };
         let manifest = Arc::clone(&ready.manifest);
         Ok(Some(match manifest.runs {
@@ -113,4 +123,17 @@ fn keep(folder: &Path, collected: &Collected) {
             tracing::error!("{name} could not be kept in {}: {error}", folder.display());
         }
     }
+}
+
+/// Packs the record of the exchanges; the plain one goes when the packed one is whole.
+fn pack(folder: &Path) -> io::Result<()> {
+    let (plain, packed, draft) =
+        (folder.join(EXCHANGES), folder.join(PACKED), folder.join(format!("{PACKED}.part")));
+    let mut encoder = zstd::Encoder::new(File::create(&draft)?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    encoder.long_distance_matching(true)?;
+    encoder.window_log(WINDOW)?;
+    io::copy(&mut File::open(&plain)?, &mut encoder)?;
+    encoder.finish()?.sync_data()?;
+    fs::rename(draft, packed)?;
+    fs::remove_file(plain)
 }

@@ -8,7 +8,7 @@
 //!   spend.jsonl                   what was spent (the router's)
 //!   lock                          held by the process that works on the run
 //!   rollouts/ID.jsonl             the journal of a rollout
-//!   rollouts/ID.scaffold/         what an external scaffold and its model said, and the files that it left
+//!   rollouts/ID.scaffold/         what an external scaffold and its model said, and what it left and printed
 //!   rollouts/ID.lost-1.jsonl      what earlier tries of it left behind
 //! ```
 

@@ -228,3 +228,6 @@ fn failure(exchange: &Exchange) -> Failure {
         Failure::new(FailureCode::ScaffoldCrashed, format!("its request could not be served: {said}"))
     })
 }
+
+#[cfg(test)]
+mod tests;
