@@ -71,8 +71,9 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
         "--workers",
         "2",
     ];
-    let right = ["--model", "right", "--out", "runs/right"];
+    let right = ["--model", "right", "--out", "runs/right", "--name", &name("right")];
     let wrong = ["--model", "wrong", "--base-url", &url, "--price", "1,2", "--out", "runs/wrong"];
+    let wrong = [&wrong[..], &["--name", &name("wrong")]].concat();
     for rest in [&right[..], &wrong[..]] {
         let said = program.say(&[&run[..], rest].concat());
         assert_eq!(said.code, 0, "{}{}", said.out, said.err);
@@ -89,7 +90,12 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
         }
     }
     tell(&table);
-    assert_eq!(containers("right") + containers("wrong"), 0);
+    assert_eq!(containers(&name("right")) + containers(&name("wrong")), 0);
+}
+
+/// A run's name that no other process has for its own: containers are counted by it.
+fn name(run: &str) -> String {
+    format!("{run}-{}", std::process::id())
 }
 
 /// The rollout of a scaffold and a model.
