@@ -17,6 +17,8 @@ fi
 cargo build -p trajforge-app
 echo "== images"
 ./target/debug/trajforge doctor --images --repair
+# What the tests of real scaffolds install: minutes, the first time.
+./target/debug/trajforge image build $(cd scaffolds && for layer in */layer; do printf 'scaffold-%s ' "${layer%/layer}"; done)
 echo "== tests"
 "${run[@]}" --workspace
 echo "== documentation"

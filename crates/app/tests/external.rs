@@ -102,7 +102,12 @@ async fn whatever_a_scaffold_does_its_rollout_ends_at_the_right_boundary_and_the
         records(&program, "torn").contains("trajectory.json can't be read"),
         "the torn file is not told of"
     );
-    assert_eq!(containers("fakes"), 0);
+    assert_eq!(containers(&name()), 0);
+}
+
+/// A run's name that no other process has for its own: containers are counted by it.
+fn name() -> String {
+    format!("fakes-{}", std::process::id())
 }
 
 /// One run of all of them.
@@ -116,7 +121,7 @@ fn run_all(program: &Program, url: &str) {
     let content =
         ["--templates", "templates", "--scaffolds", "scaffolds", "--template", "testing", "--seeds", "1"];
     let model = ["--model", "scripted", "--base-url", url, "--price", "1,2"];
-    let run = ["--scaffold", &names, "--workers", "2", "--out", "runs/fakes"];
+    let run = ["--scaffold", &names, "--workers", "2", "--out", "runs/fakes", "--name", &name()];
     let said = program.say(&[&["run"][..], &content[..], &model[..], &run[..]].concat());
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }

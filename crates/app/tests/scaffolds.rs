@@ -76,9 +76,11 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
         "--workers",
         "2",
     ];
-    let right = ["--model", "right", "--out", "runs/right"];
-    let wrong = ["--model", "wrong", "--base-url", &url, "--price", "1,2", "--out", "runs/wrong"];
-    for rest in [&right[..], &wrong[..]] {
+    let (right, wrong) = (name("right"), name("wrong"));
+    let rightly = ["--model", "right", "--out", "runs/right", "--name", &right];
+    let scripted = ["--model", "wrong", "--base-url", &url, "--price", "1,2"];
+    let wrongly = [&scripted[..], &["--out", "runs/wrong", "--name", &wrong]].concat();
+    for rest in [&rightly[..], &wrongly[..]] {
         let said = program.say(&[&run[..], rest].concat());
         assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     }
@@ -94,7 +96,12 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
         }
     }
     tell(&table);
-    assert_eq!(containers("right") + containers("wrong"), 0);
+    assert_eq!(containers(&right) + containers(&wrong), 0);
+}
+
+/// A run's name that no other process has for its own: containers are counted by it.
+fn name(run: &str) -> String {
+    format!("{run}-{}", std::process::id())
 }
 
 /// What is done on the notice board in a browser, and what a look at the page has to show before; until then it is looked at.
