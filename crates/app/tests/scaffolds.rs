@@ -133,8 +133,9 @@ fn in_the_browser(request: &Value, number: usize) -> ScriptedReply {
 
 /// The numbers of a page's elements, as the last look at it showed them.
 fn elements(messages: &[Value], tag: &str) -> Vec<Value> {
-    let states = messages.iter().filter(|message| message["role"] == "tool" && message["name"] == LOOKS[0]);
-    let text = states.last().and_then(|state| state["content"][0]["text"].as_str());
+    let mut states =
+        messages.iter().filter(|message| message["role"] == "tool" && message["name"] == LOOKS[0]);
+    let text = states.next_back().and_then(|state| state["content"][0]["text"].as_str());
     let state: Value = serde_json::from_str(text.unwrap_or("{}")).unwrap_or_default();
     let all = state["interactive_elements"].as_array().into_iter().flatten();
     all.filter(|element| element["tag"] == tag).map(|element| element["index"].clone()).collect()
@@ -146,15 +147,18 @@ async fn openhands_works_a_task_in_a_local_web_service_with_a_real_browser() {
     let program = Program::new();
     let (url, templates) = (server.base_url(), Program::home().join("testdata/browse").display().to_string());
     let run = "run --template testing/board --seeds 1 --scaffold openhands-browser --model clicks --price 1,2 --out runs/browser";
-    let run: Vec<&str> = run.split(' ').chain(["--templates", &templates, "--base-url", &url]).collect();
-    program.say(&run).well();
+    let name = name("browser");
+    let with = ["--templates", &templates, "--base-url", &url, "--name", &name];
+    program.say(&run.split(' ').chain(with).collect::<Vec<_>>()).well();
     let shown = program.say(&["show", "runs/browser", "board-1", "--json"]).well().json();
     let result = (shown["ending"]["kind"].as_str(), shown["total_reward"].as_f64());
     assert_eq!(result, (Some("submitted"), Some(1.0)), "{:#}\n{:#}", shown["ending"], shown["trajectory"]);
     let steps = shown["trajectory"].as_array().unwrap();
-    let name = |step: &&Value| step["action"]["name"].as_str().map(str::to_owned);
-    let deeds: Vec<String> =
-        steps.iter().filter_map(|step| name(&step)).filter(|name| !LOOKS.contains(&name.as_str())).collect();
+    let deeds: Vec<&str> = steps
+        .iter()
+        .filter_map(|step| step["action"]["name"].as_str())
+        .filter(|tool| !LOOKS.contains(tool))
+        .collect();
     let [go, click, fill] = ["browser_navigate", "browser_click", "browser_type"];
     assert_eq!(deeds, [go, fill, click, click, fill, fill, click]);
     let seen = |index: usize| steps[index]["observation"].as_str().unwrap();
@@ -163,7 +167,7 @@ async fn openhands_works_a_task_in_a_local_web_service_with_a_real_browser() {
     assert!(seen(steps.len() - 2).contains("mai is expected on Thursday."), "{}", seen(steps.len() - 2));
     let id = id(&program, "browser", "openhands-browser", "clicks");
     tell(&[row(&program, "browser", &id, true)]);
-    assert_eq!(containers("browser"), 0);
+    assert_eq!(containers(&name), 0);
 }
 
 /// The rollout of a scaffold and a model.
