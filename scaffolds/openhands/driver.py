@@ -79,7 +79,7 @@ def request(task):
     """The conversation: one message, a cap on its rounds, no title."""
     llm = {"model": f"openai/{task['MODEL']}", "base_url": task["BASE_URL"], "api_key": task["API_KEY"]}
     llm |= {"num_retries": 2, "timeout": 600, "usage_id": "agent"}
-    agent = {"kind": "Agent", "llm": llm, "tools": [{"name": name} for name in tools(task)]}
+    agent = {"kind": "Agent", "llm": llm, "tools": tools(task)}
     agent["condenser"] = CONDENSER | {"llm": llm | {"usage_id": "condenser"}}
     text = Path(task["INSTRUCTION"]).read_text()
     return {
@@ -92,8 +92,13 @@ def request(task):
 
 
 def tools(task):
-    """The browser's tools on top, where a browser is there."""
-    return TOOLS + ["browser_tool_set"] if task.get("BROWSER") else TOOLS
+    """The browser's tools on top, where a browser is there; what it writes for itself goes beside our files."""
+    found = [{"name": name} for name in TOOLS]
+    if task.get("BROWSER"):
+        folder = Path(task["OUTPUT"]) / "browser"
+        places = {"user_data_dir": str(folder / "profile"), "downloads_path": str(folder / "downloads")}
+        found.append({"name": "browser_tool_set", "params": places})
+    return found
 
 
 def events(server, conversation):

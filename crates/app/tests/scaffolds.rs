@@ -16,6 +16,9 @@ const TEMPLATE: &str = "debugging/parcel-rates";
 const SCAFFOLDS: [(&str, bool); 4] =
     [("mini-swe-agent", true), ("openhands", true), ("aider", true), ("opencode", false)];
 
+/// The two ways to look at a page in OpenHands' browser: its elements, and its text.
+const LOOKS: [&str; 2] = ["browser_get_state", "browser_get_content"];
+
 /// A home of its own, with a model that plays the oracle without a mistake.
 fn home_with_model(program: &Program) -> String {
     let home = program.path("home");
@@ -33,21 +36,23 @@ fn home_with_model(program: &Program) -> String {
 }
 
 /// A model that says at once that all is done, in whatever way the scaffold wants to be told.
-fn gives_up(request: &Value, _: usize) -> ScriptedReply {
+fn gives_up(request: &Value, number: usize) -> ScriptedReply {
     let says = |text: &str| ScriptedReply::Message(json!({ "role": "assistant", "content": text }));
-    let call = |name: &str, arguments: &Value| {
-        let function = json!({ "name": name, "arguments": arguments.to_string() });
-        let calls = json!([{ "id": "call-1", "type": "function", "function": function }]);
-        ScriptedReply::Message(json!({ "role": "assistant", "content": "Done.", "tool_calls": calls }))
-    };
     let tools = request["tools"].to_string();
     if tools.contains("\"finish\"") {
-        call("finish", &json!({ "message": "Done." }))
+        call(number, "finish", &json!({ "message": "Done." }))
     } else if request["messages"].to_string().contains("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT") {
-        call("bash", &json!({ "command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT" }))
+        call(number, "bash", &json!({ "command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT" }))
     } else {
         says("DONE")
     }
+}
+
+/// One call of a tool.
+fn call(number: usize, name: &str, arguments: &Value) -> ScriptedReply {
+    let function = json!({ "name": name, "arguments": arguments.to_string() });
+    let calls = json!([{ "id": format!("call-{number}"), "type": "function", "function": function }]);
+    ScriptedReply::Message(json!({ "role": "assistant", "content": "Step.", "tool_calls": calls }))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +87,7 @@ async fn real_scaffolds_solve_a_shipped_task_and_fail_it_cleanly() {
     let mut table = vec!["scaffold        model  requests  side  turns  steps  joined exactly".to_owned()];
     for (scaffold, is_read) in SCAFFOLDS {
         for (model, outcome, reward) in [("right", "success", 1.0), ("wrong", "failure", 0.0)] {
-            let id = id(&program, model, scaffold);
+            let id = id(&program, model, scaffold, model);
             let shown = program.say(&["show", &format!("runs/{model}"), &id, "--json"]).well().json();
             assert_eq!(shown["ending"]["kind"], "submitted", "{id}: {}", shown["ending"]);
             assert_eq!(shown["final_result"], outcome, "{id}");
@@ -99,9 +104,75 @@ fn name(run: &str) -> String {
     format!("{run}-{}", std::process::id())
 }
 
+/// What is done on the notice board in a browser, and what a look at the page has to show before; until then it is looked at.
+fn in_the_browser(request: &Value, number: usize) -> ScriptedReply {
+    let messages = request["messages"].as_array().unwrap();
+    let is_deed = |message: &&Value| {
+        let name = message["tool_calls"][0]["function"]["name"].as_str();
+        name.is_some_and(|name| !LOOKS.contains(&name))
+    };
+    let first = |tag: &str| elements(messages, tag).first().cloned();
+    let (before, tool, arguments) = match messages.iter().filter(is_deed).count() {
+        0 => ("", "browser_navigate", json!({ "url": "http://127.0.0.1:8080/workshops" })),
+        1 => ("Enter", "browser_type", json!({ "index": first("input"), "text": "harbour" })),
+        2 => ("", "browser_click", json!({ "index": first("button") })),
+        3 => ("Thursday", "browser_click", json!({ "index": elements(messages, "a").get(1) })),
+        4 => ("Vegetarian", "browser_type", json!({ "index": first("input"), "text": "mai" })),
+        5 => ("", "browser_type", json!({ "index": first("select"), "text": "Vegetarian" })),
+        6 => ("", "browser_click", json!({ "index": elements(messages, "input").last() })),
+        _ => ("mai is expected on Thursday.", "finish", json!({ "message": "Signed up." })),
+    };
+    let last = messages.last().unwrap()["content"].to_string();
+    match tool {
+        _ if last.contains(before) => call(number, tool, &arguments),
+        // A page's text is that of the last look at its elements.
+        "finish" if messages.last().unwrap()["name"] == LOOKS[0] => call(number, LOOKS[1], &json!({})),
+        _ => call(number, LOOKS[0], &json!({})),
+    }
+}
+
+/// The numbers of a page's elements, as the last look at it showed them.
+fn elements(messages: &[Value], tag: &str) -> Vec<Value> {
+    let mut states =
+        messages.iter().filter(|message| message["role"] == "tool" && message["name"] == LOOKS[0]);
+    let text = states.next_back().and_then(|state| state["content"][0]["text"].as_str());
+    let state: Value = serde_json::from_str(text.unwrap_or("{}")).unwrap_or_default();
+    let all = state["interactive_elements"].as_array().into_iter().flatten();
+    all.filter(|element| element["tag"] == tag).map(|element| element["index"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openhands_works_a_task_in_a_local_web_service_with_a_real_browser() {
+    let server = Scripted::start(in_the_browser).await.unwrap();
+    let program = Program::new();
+    let (url, templates) = (server.base_url(), Program::home().join("testdata/browse").display().to_string());
+    let run = "run --template testing/board --seeds 1 --scaffold openhands-browser --model clicks --price 1,2 --out runs/browser";
+    let name = name("browser");
+    let with = ["--templates", &templates, "--base-url", &url, "--name", &name];
+    program.say(&run.split(' ').chain(with).collect::<Vec<_>>()).well();
+    let shown = program.say(&["show", "runs/browser", "board-1", "--json"]).well().json();
+    let result = (shown["ending"]["kind"].as_str(), shown["total_reward"].as_f64());
+    assert_eq!(result, (Some("submitted"), Some(1.0)), "{:#}\n{:#}", shown["ending"], shown["trajectory"]);
+    let steps = shown["trajectory"].as_array().unwrap();
+    let deeds: Vec<&str> = steps
+        .iter()
+        .filter_map(|step| step["action"]["name"].as_str())
+        .filter(|tool| !LOOKS.contains(tool))
+        .collect();
+    let [go, click, fill] = ["browser_navigate", "browser_click", "browser_type"];
+    assert_eq!(deeds, [go, fill, click, click, fill, fill, click]);
+    let seen = |index: usize| steps[index]["observation"].as_str().unwrap();
+    assert_eq!(seen(0), "Navigated to: http://127.0.0.1:8080/workshops");
+    assert!(steps.iter().any(|step| step["action"]["name"] == LOOKS[0]), "the page's state was never read");
+    assert!(seen(steps.len() - 2).contains("mai is expected on Thursday."), "{}", seen(steps.len() - 2));
+    let id = id(&program, "browser", "openhands-browser", "clicks");
+    tell(&[row(&program, "browser", &id, true)]);
+    assert_eq!(containers(&name), 0);
+}
+
 /// The rollout of a scaffold and a model.
-fn id(program: &Program, model: &str, scaffold: &str) -> String {
-    let rollouts = program.rollouts(&format!("runs/{model}"));
+fn id(program: &Program, run: &str, scaffold: &str, model: &str) -> String {
+    let rollouts = program.rollouts(&format!("runs/{run}"));
     let ids = rollouts.iter().filter_map(|rollout| rollout["id"].as_str());
     let mut of = ids.filter(|id| id.contains(&format!(".{scaffold}.{model}.")));
     of.next().unwrap().to_owned()

@@ -205,7 +205,8 @@ pub(crate) fn clear(path: &[u8]) -> io::Result<()> {
 pub(crate) fn remove(folder: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
     match unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) if depth < MAX_DEPTH => {}
+        // On a read-only file system a folder that another one is mounted on can't go, but what is mounted there can.
+        Err(Errno::ISDIR | Errno::PERM | Errno::ROFS) if depth < MAX_DEPTH => {}
         Err(error) => return Err(error.into()),
     }
     let inner = openat(folder, name, FOLDER, Mode::empty())?;
@@ -214,6 +215,7 @@ pub(crate) fn remove(folder: &OwnedFd, name: &CStr, depth: usize) -> io::Result<
     }
     match unlinkat(folder, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT | Errno::BUSY) => Ok(()),
+        Err(Errno::ROFS) if depth == 0 => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

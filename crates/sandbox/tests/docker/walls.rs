@@ -48,6 +48,15 @@ async fn on_a_read_only_root_the_agent_and_the_checks_work() {
     assert!(sandbox.read("main", "/verify/check", None, None).await.unwrap().is_error);
     let check = Exec::bash("./check; as-agent id -u").as_root().in_folder("/verify");
     assert_eq!(sandbox.exec(check).await.unwrap().output.text(), "checked\n1000\n");
+    let other = docker.create(&spec().await).await.unwrap();
+    sh(&*other, "echo left > left").await;
+    sandbox.carry(&["/workspace".to_owned()], &*other).await.unwrap();
+    assert_eq!(
+        sh(&*other, "ls; cat a").await,
+        "a\nfolder\na\n",
+        "a workspace is handed over, as for verification"
+    );
+    other.stop().await.unwrap();
     sandbox.stop().await.unwrap();
     docker.drain().await;
 }

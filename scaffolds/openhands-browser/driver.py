@@ -1,0 +1,1 @@
+../openhands/driver.py
