@@ -1,9 +1,11 @@
 //! A scaffold: what turns a model, or a script, into an agent.
 
+mod access;
 mod agent;
 mod bash;
 mod browse;
 mod external;
+mod hearing;
 mod manifest;
 mod nop;
 mod oracle;
@@ -20,8 +22,9 @@ use trajforge_router::Meter;
 use trajforge_sandbox::{Layer, Sandbox};
 use trajforge_schema::{Action, Ending, Failure, Joined, ModelTurn, Observation, Provenance, Usage};
 
+pub use access::Access;
 pub use agent::{Agent, Reading, Style};
-pub use external::{Access, External};
+pub use external::External;
 pub use manifest::{Invalid, Laid, MANIFEST, Manifest, Needs, Places, ReaderName, Runs, ToolRule, Wanted};
 pub use nop::Nop;
 pub use oracle::Oracle;

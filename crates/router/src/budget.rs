@@ -85,9 +85,8 @@ struct Books {
     exhausted: Option<CapReached>,
 }
 
-/// What came of one attempt to reserve.
-enum Tried {
-    Reserved(Reservation),
+/// Why an attempt to reserve came to nothing.
+enum Denied {
     /// Others hold what is missing, and may give it back.
     Busy,
     Refused(CapReached),
@@ -149,14 +148,14 @@ impl Budget {
             // Whoever settles between the look and the wait is heard, too.
             settled.as_mut().enable();
             match self.try_reserve(account, worst)? {
-                Tried::Reserved(reservation) => {
+                Ok(reservation) => {
                     let rollout = account.rollout.clone();
                     (self.listener)(Event::BudgetReserved { rollout, amount: worst });
                     return Ok(reservation);
                 }
                 // Other processes settle unheard.
-                Tried::Busy => drop(tokio::time::timeout(LOOK_AGAIN, settled).await),
-                Tried::Refused(reached) => {
+                Err(Denied::Busy) => drop(tokio::time::timeout(LOOK_AGAIN, settled).await),
+                Err(Denied::Refused(reached)) => {
                     let CapReached { scope, cap, spent, asked } = reached.clone();
                     let (rollout, scope) = (account.rollout.clone(), scope.as_str().to_owned());
                     (self.listener)(Event::CapReached { rollout, scope, cap, spent, asked });
@@ -166,12 +165,16 @@ impl Budget {
         }
     }
 
-    fn try_reserve(self: &Arc<Self>, account: &Account, worst: MicroDollars) -> Result<Tried, Error> {
+    fn try_reserve(
+        self: &Arc<Self>,
+        account: &Account,
+        worst: MicroDollars,
+    ) -> Result<Result<Reservation, Denied>, Error> {
         let purses = account.purses(self.clock.now());
         let mut books = self.books();
         if let Some(cap) = self.caps.request.filter(|&cap| worst > cap) {
             let (scope, spent) = (Scope::Request, MicroDollars(0));
-            return Ok(Tried::Refused(CapReached { scope, cap, spent, asked: worst }));
+            return Ok(Err(Denied::Refused(CapReached { scope, cap, spent, asked: worst })));
         }
         let mut busy = false;
         for purse in &purses {
@@ -184,24 +187,17 @@ impl Budget {
                 if scope != Scope::Rollout {
                     books.exhausted.get_or_insert_with(|| reached.clone());
                 }
-                return Ok(Tried::Refused(reached));
+                return Ok(Err(Denied::Refused(reached)));
             }
             busy |= spent + reserved + worst > cap;
         }
         if busy {
-            return Ok(Tried::Busy);
+            return Ok(Err(Denied::Busy));
         }
-        let mut joint_at = None;
-        if let Some(joint) = &mut books.joint {
-            match joint.reserve(&self.caps, &purses, worst)?.into() {
-                Ok(at) => joint_at = Some(at),
-                Err(Tried::Refused(reached)) => {
-                    books.exhausted.get_or_insert_with(|| reached.clone());
-                    return Ok(Tried::Refused(reached));
-                }
-                Err(tried) => return Ok(tried),
-            }
-        }
+        let joint_at = match books.reserve_jointly(&self.caps, &purses, worst)? {
+            Ok(at) => at,
+            Err(denied) => return Ok(Err(denied)),
+        };
         books.last_id += 1;
         let id = books.last_id;
         if let Some(ledger) = &mut books.ledger {
@@ -212,7 +208,7 @@ impl Budget {
         }
         let budget = Arc::clone(self);
         let rollout = account.rollout.clone();
-        Ok(Tried::Reserved(Reservation { budget, id, joint_at, purses, rollout, worst, is_open: true }))
+        Ok(Ok(Reservation { budget, id, joint_at, purses, rollout, worst, is_open: true }))
     }
 
     /// What one purse has given and promised.
@@ -265,6 +261,21 @@ impl Budget {
 }
 
 impl Books {
+    /// Holds it in the ledger that is shared, if there is one; gives the place there.
+    fn reserve_jointly(
+        &mut self,
+        caps: &Caps,
+        purses: &[Purse],
+        worst: MicroDollars,
+    ) -> Result<Result<Option<u64>, Denied>, Error> {
+        let Some(joint) = &mut self.joint else { return Ok(Ok(None)) };
+        let asked = joint.reserve(caps, purses, worst)?;
+        if let Err(Denied::Refused(reached)) = &asked {
+            self.exhausted.get_or_insert_with(|| reached.clone());
+        }
+        Ok(asked.map(Some))
+    }
+
     fn balance(&self, purse: &Purse) -> Balance {
         self.balances.get(purse).copied().unwrap_or_default()
     }

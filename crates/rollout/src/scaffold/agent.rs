@@ -31,8 +31,8 @@ use wrap_up::WrapUp;
 
 pub use style::{Reading, Style};
 
-/// Replies without a valid action, in a row, after which the rollout ends.
-const MOST_MALFORMED: u32 = 3;
+/// Replies, or actions of a program, that can't be understood, in a row, after which the rollout ends.
+pub(super) const MOST_MALFORMED: u32 = 3;
 
 /// An agent for one task.
 pub struct Agent {

@@ -4,7 +4,6 @@
 //! reply asked for has happened, and it waits: the request is held until that is recorded.
 
 mod end;
-pub(super) mod hearing;
 mod launch;
 mod outside;
 mod turns;
@@ -15,35 +14,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
-use trajforge_router::gateway::{Capture, Gateway, Served, Session};
-use trajforge_router::{Account, Meter};
+use trajforge_router::Meter;
+use trajforge_router::gateway::Session;
 use trajforge_sandbox::{Layer, Ran, Sandbox};
-use trajforge_schema::{Digest, Ending, Failure, Provenance, Task, Unpriced};
+use trajforge_schema::{Digest, Ending, Failure, Provenance, Task};
 
+use super::hearing::Heard;
 use super::manifest::Manifest;
-use super::reader::{Collected, LiveStep};
-use super::{Decision, Finale, Offer, Scaffold, Seen, Wants};
-use hearing::Heard;
+use super::reader::LiveStep;
+use super::{Access, Decision, Finale, Offer, Scaffold, Seen, Wants};
 use outside::Outside;
 use turns::Turns;
-
-/// How an external scaffold reaches its model, and where its records go.
-pub struct Access {
-    /// What serves the model.
-    pub gateway: Arc<Gateway>,
-    /// The model.
-    pub served: Served,
-    /// Who pays.
-    pub account: Account,
-    /// What has been spent, and how long it waited.
-    pub meter: Meter,
-    /// Whether it may be asked without a price.
-    pub unpriced: Unpriced,
-    /// Whoever takes the exchanges.
-    pub capture: Capture,
-    /// Whoever takes the files that it leaves.
-    pub keep: Box<dyn Fn(&Collected) + Send + Sync>,
-}
 
 /// An external scaffold at work on one task.
 pub struct External {

@@ -22,8 +22,8 @@ use trajforge_router::gateway::Session;
 use trajforge_sandbox::Sandbox;
 use trajforge_schema::{Action, Digest, Ending, Failure, Limit, Provenance, Task};
 
-use super::agent::call;
-use super::external::hearing::Heard;
+use super::agent::{MOST_MALFORMED, call};
+use super::hearing::Heard;
 use super::{Access, Decision, Finale, Intent, Manifest, Offer, Scaffold, Seen, tools};
 pub use process::Leavings;
 use process::{Output, Process};
@@ -34,8 +34,6 @@ use turns::Turns;
 const ENDING: Duration = Duration::from_secs(5);
 /// How long the record of a reply is waited for that the program has read already.
 const RECORDING: Duration = Duration::from_millis(500);
-/// Actions that can't be understood, in a row, after which the rollout ends.
-const MOST_MALFORMED: u32 = 3;
 /// Characters of a line that a failure quotes.
 const QUOTED: usize = 200;
 

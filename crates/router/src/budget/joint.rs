@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trajforge_schema::{Caps, MicroDollars};
 
-use super::{Balance, CapReached, Purse, Scope, Tried, cap_of};
+use super::{Balance, CapReached, Denied, Purse, Scope, cap_of};
 use crate::error::Error;
 
 /// The version of the lines below.
@@ -47,25 +47,6 @@ struct Held {
     worst: MicroDollars,
 }
 
-/// What came of one attempt to reserve.
-pub(super) enum Asked {
-    /// The place of its line.
-    Reserved(u64),
-    /// Others hold what is missing.
-    Busy,
-    Refused(CapReached),
-}
-
-impl From<Asked> for Result<u64, Tried> {
-    fn from(asked: Asked) -> Self {
-        match asked {
-            Asked::Reserved(at) => Ok(at),
-            Asked::Busy => Err(Tried::Busy),
-            Asked::Refused(reached) => Err(Tried::Refused(reached)),
-        }
-    }
-}
-
 impl Joint {
     /// Opens the file, and makes it where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
@@ -80,13 +61,14 @@ impl Joint {
         Ok(joint)
     }
 
-    /// Holds the worst case of a request for its key and its day, unless a cap stands against it.
+    /// Holds the worst case of a request for its key and its day, and gives the place of its line, unless a cap stands
+    /// against it.
     pub(super) fn reserve(
         &mut self,
         caps: &Caps,
         purses: &[Purse],
         worst: MicroDollars,
-    ) -> Result<Asked, Error> {
+    ) -> Result<Result<u64, Denied>, Error> {
         let shared = |purse: &&Purse| matches!(purse.scope(), Scope::Key | Scope::Day);
         let purses: Vec<Purse> = purses.iter().filter(shared).cloned().collect();
         self.locked(|joint| {
@@ -96,15 +78,15 @@ impl Joint {
                 let Balance { spent, reserved } = joint.balance(purse);
                 if spent + worst > cap {
                     let scope = purse.scope();
-                    return Ok(Asked::Refused(CapReached { scope, cap, spent, asked: worst }));
+                    return Ok(Err(Denied::Refused(CapReached { scope, cap, spent, asked: worst })));
                 }
                 busy |= spent + reserved + worst > cap;
             }
             if busy {
-                return Ok(Asked::Busy);
+                return Ok(Err(Denied::Busy));
             }
             let process = std::process::id();
-            joint.append(&Line::Reserved { process, purses, worst }).map(Asked::Reserved)
+            joint.append(&Line::Reserved { process, purses, worst }).map(Ok)
         })
     }
 

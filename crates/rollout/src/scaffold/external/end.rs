@@ -6,8 +6,8 @@ use trajforge_router::gateway::SessionReport;
 use trajforge_sandbox::{Ran, Sandbox, SandboxExt as _};
 use trajforge_schema::{Ending, Failure, FailureCode, Joined, Limit};
 
-use super::hearing::Heard;
 use super::{External, Next};
+use crate::scaffold::hearing::Heard;
 use crate::scaffold::reader::{self, Collected};
 use crate::scaffold::{Decision, Finale};
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trajforge_router::gateway::{OtherModels, SessionSpec, SideCalls};
 use trajforge_sandbox::protocol::{Identity, Owner};
 use trajforge_sandbox::{Exec, File, Sandbox, SandboxExt as _};
 use trajforge_schema::{Failure, FailureCode, Limits};
 
-use super::{External, hearing};
+use super::External;
 use crate::scaffold::manifest::{Laid, Places, Runs};
 use crate::scaffold::reader::Collected;
 
@@ -67,22 +66,8 @@ impl External {
     }
 
     fn open_session(&mut self) -> Result<(), Failure> {
-        let access = &self.access;
-        let side_calls = SideCalls::new(self.manifest.side_calls.clone());
-        let spec = SessionSpec {
-            name: self.rollout.clone(),
-            account: access.account.clone(),
-            models: vec![access.served.clone()],
-            other_models: OtherModels::Refuse,
-            max_steps: Some(u64::from(self.task.environment.limits.steps)),
-            at_cap: self.manifest.at_cap,
-            side_calls: side_calls.map_err(|error| error.to_failure())?,
-            unpriced: access.unpriced,
-            capture: hearing::capture(self.heard.clone(), Arc::clone(&access.capture)),
-            gate: Some(Arc::new(hearing::Door(self.heard.clone()))),
-            parking: access.meter.parking().clone(),
-        };
-        self.session = Some(access.gateway.open(spec).map_err(|error| error.to_failure())?);
+        let most = u64::from(self.task.environment.limits.steps);
+        self.session = Some(self.access.open(&self.rollout, &self.manifest, most, &self.heard)?);
         Ok(())
     }
 

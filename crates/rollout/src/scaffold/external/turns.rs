@@ -8,6 +8,7 @@ use trajforge_router::gateway::{Exchange, ExchangeEnd, Knock, View};
 use trajforge_schema::{Action, Failure, FailureCode, ModelTurn, Observation, Usage};
 
 use crate::scaffold::agent::call::reasoning;
+use crate::scaffold::hearing::{self, since_the_last, since_the_reply};
 use crate::scaffold::manifest::{Manifest, ToolRule};
 use crate::scaffold::{Decision, Done, Intent};
 
@@ -102,23 +103,8 @@ impl Turns {
     }
 
     fn turn(&mut self, exchange: Exchange) -> ModelTurn {
-        let Exchange { view, usage, cost, seconds, .. } = exchange;
-        let inserted = if self.count == 1 { Vec::new() } else { inserted(&view) };
-        let View { reply, response_id, finish_reason, logprobs, token_ids, .. } = view;
-        ModelTurn {
-            turn: self.count,
-            message: reply,
-            inserted,
-            response_id,
-            finish_reason,
-            usage,
-            cost,
-            logprobs,
-            token_ids,
-            requests: 1 + std::mem::take(&mut self.in_vain),
-            seconds,
-            ..ModelTurn::default()
-        }
+        let inserted = if self.count == 1 { Vec::new() } else { inserted(&exchange.view) };
+        hearing::turn(exchange, self.count, inserted, 1 + std::mem::take(&mut self.in_vain))
     }
 
     fn calls(&self, reply: &Value) -> Vec<Call> {
@@ -189,7 +175,7 @@ fn said_after(messages: &[Value], reply: &str) -> String {
     let is_reply = |message: &Value| message["role"] == "assistant" && text(&message["content"]) == reply;
     let since = match messages.iter().rposition(is_reply) {
         Some(place) => &messages[place + 1..],
-        None => since_the_reply(messages),
+        None => since_the_last(messages),
     };
     let others = since.iter().filter(|message| message["role"] != "assistant");
     let texts: Vec<String> = others.map(|message| text(&message["content"])).collect();
@@ -198,13 +184,7 @@ fn said_after(messages: &[Value], reply: &str) -> String {
 
 /// What a scaffold put before a turn that is neither prompt nor result.
 fn inserted(view: &View) -> Vec<Value> {
-    let messages = view.messages.as_array().map(Vec::as_slice).unwrap_or_default();
-    since_the_reply(messages).iter().filter(|message| message["role"] != "tool").cloned().collect()
-}
-
-fn since_the_reply(messages: &[Value]) -> &[Value] {
-    let last = messages.iter().rposition(|message| message["role"] == "assistant");
-    &messages[last.map_or(0, |last| last + 1)..]
+    since_the_reply(view).iter().filter(|message| message["role"] != "tool").cloned().collect()
 }
 
 /// A message's text: of all its parts, where it has parts.

@@ -1,16 +1,13 @@
 //! The start of a scaffold on the host: a session, its program, the task, the first word.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use trajforge_router::gateway::{OtherModels, SessionSpec, SideCalls};
 use trajforge_schema::{Failure, Limits};
 
 use super::process::{Output, Process};
 use super::protocol::{Allowance, Assignment, Line, PROTOCOL, Said, Told};
 use super::{ENDING, Stdio};
-use crate::scaffold::external::hearing::{Door, capture};
 use crate::scaffold::{Places, tools};
 
 /// How long a program may take until it says that it is ready.
@@ -96,23 +93,9 @@ impl Stdio {
     }
 
     fn open_session(&mut self) -> Result<Line, Failure> {
-        let access = &self.access;
-        let side_calls = SideCalls::new(self.manifest.side_calls.clone());
-        let session = access.gateway.open(SessionSpec {
-            name: self.rollout.clone(),
-            account: access.account.clone(),
-            models: vec![access.served.clone()],
-            other_models: OtherModels::Refuse,
-            max_steps: Some(u64::from(self.task.environment.limits.steps) * REQUESTS),
-            at_cap: self.manifest.at_cap,
-            side_calls: side_calls.map_err(|error| error.to_failure())?,
-            unpriced: access.unpriced,
-            capture: capture(self.heard.clone(), Arc::clone(&access.capture)),
-            gate: Some(Arc::new(Door(self.heard.clone()))),
-            parking: access.meter.parking().clone(),
-        });
-        let session = session.map_err(|error| error.to_failure())?;
-        let entry = &access.served.entry;
+        let most = u64::from(self.task.environment.limits.steps) * REQUESTS;
+        let session = self.access.open(&self.rollout, &self.manifest, most, &self.heard)?;
+        let entry = &self.access.served.entry;
         let line = Line {
             base_url: session.base_url(),
             anthropic_base_url: session.anthropic_base_url().to_owned(),

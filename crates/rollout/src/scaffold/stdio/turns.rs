@@ -7,6 +7,7 @@ use trajforge_router::gateway::{Exchange, ExchangeEnd, View};
 use trajforge_schema::{Failure, ModelTurn, Usage};
 
 use crate::scaffold::agent::call::reasoning;
+use crate::scaffold::hearing::{self, since_the_reply};
 
 /// The model's replies so far.
 #[derive(Default)]
@@ -40,26 +41,12 @@ impl Turns {
         }
         self.failure = None;
         self.count += 1;
-        let Exchange { view, usage, cost, seconds, .. } = exchange;
-        let inserted = if self.count == 1 { Vec::new() } else { inserted(&view, shown) };
-        let View { reply, response_id, finish_reason, logprobs, token_ids, .. } = view;
-        self.thought = reasoning(&reply, "content");
-        let calls = reply["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let inserted = if self.count == 1 { Vec::new() } else { inserted(&exchange.view, shown) };
+        let turn = hearing::turn(exchange, self.count, inserted, 1 + std::mem::take(&mut self.in_vain));
+        self.thought = reasoning(&turn.message, "content");
+        let calls = turn.message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
         self.calls = calls.iter().filter_map(|call| call["id"].as_str().map(str::to_owned)).collect();
-        self.fresh.push_back(ModelTurn {
-            turn: self.count,
-            message: reply,
-            inserted,
-            response_id,
-            finish_reason,
-            logprobs,
-            token_ids,
-            usage,
-            cost,
-            requests: 1 + std::mem::take(&mut self.in_vain),
-            seconds,
-            ..ModelTurn::default()
-        });
+        self.fresh.push_back(turn);
     }
 
     /// What was thought before an action, and the call that asks for it, where the scaffold says neither.
@@ -82,14 +69,11 @@ impl Turns {
 
 /// What a scaffold put before a turn that is neither prompt nor result.
 fn inserted(view: &View, shown: &[String]) -> Vec<Value> {
-    let messages = view.messages.as_array().map(Vec::as_slice).unwrap_or_default();
-    let last = messages.iter().rposition(|message| message["role"] == "assistant");
-    let since = &messages[last.map_or(0, |last| last + 1)..];
     let is_result = |message: &&Value| {
         message["role"] == "tool"
             || message["content"]
                 .as_str()
                 .is_some_and(|text| shown.iter().any(|one| one.trim() == text.trim()))
     };
-    since.iter().filter(|message| !is_result(message)).cloned().collect()
+    since_the_reply(view).iter().filter(|message| !is_result(message)).cloned().collect()
 }
