@@ -6,6 +6,7 @@ mod externals;
 pub mod gate;
 pub mod gateway;
 mod keeper;
+mod kinds;
 mod look;
 mod models;
 mod routing;

@@ -23,6 +23,7 @@ use trajforge_trajectory::RunStore;
 use crate::error::Error;
 use crate::externals::Externals;
 use crate::keeper::Keeper;
+use crate::kinds::Kinds;
 use crate::models::Models;
 use crate::routing::Routing;
 use crate::tasks::Selection;
@@ -96,6 +97,7 @@ pub(crate) struct Running<'a> {
     pub(crate) terms: Terms,
     pub(crate) routing: Option<Routing>,
     pub(crate) keeper: Keeper,
+    pub(crate) kinds: Kinds,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_tries: u32,
     pub(crate) cancel: CancellationToken,
@@ -131,6 +133,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         models: endpoints,
         _simulated: simulated,
         keeper: Keeper::default(),
+        kinds: Kinds::left(&queue.rows().await?),
         retry: RetryPolicy::default(),
         max_tries: order.max_tries,
         cancel: cancel.child_token(),

@@ -156,7 +156,12 @@ impl<'a> Worker<'a> {
         let mut scaffold = self.scaffold(work)?;
         let (run, choice) = (&running.store.plan().name, work.choice.as_ref());
         let attempt = Attempt { task, rollout: spec, run, image, choice };
-        let rollout = Rollout { sandboxes: &*running.world.sandboxes, clock: &*running.world.clock, cancel };
+        let rollout = Rollout {
+            sandboxes: &*running.world.sandboxes,
+            clock: &*running.world.clock,
+            cancel,
+            alike: running.kinds.tell(spec),
+        };
         match rollout.run(&attempt, &mut *scaffold, &mut journal).await {
             Ok(finished) => {
                 journal.writer.finish()?;
@@ -231,6 +236,7 @@ impl<'a> Worker<'a> {
             running.routing.as_ref().and_then(|routing| routing.learn(&lease.spec, &completion))
         {
             running.store.follow(&next)?;
+            running.kinds.add(&next);
             running.queue.submit(vec![planned(&next)]).await?;
             running.world.tell(Event::RolloutPlanned { rollout: next.id });
         }

@@ -49,6 +49,8 @@ pub struct Rollout<'a> {
     pub clock: &'a dyn Clock,
     /// Ends the rollout without a record.
     pub cancel: &'a CancellationToken,
+    /// How many rollouts of the same kind there will be, this one included, where nobody was told yet; else 0.
+    pub alike: u64,
 }
 
 /// A rollout that came to its end.
@@ -71,8 +73,11 @@ impl Rollout<'_> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let spec = with(scaffold.wants(), verify::sandbox_spec(attempt).map_err(Error::Failed)?);
-        let spec = SandboxSpec { network: Network::Listed, ..spec };
+        let plain = verify::sandbox_spec(attempt).map_err(Error::Failed)?;
+        let spec = SandboxSpec { network: Network::Listed, ..with(scaffold.wants(), plain.clone()) };
+        for spec in [&spec, &plain] {
+            self.sandboxes.expect(spec, self.alike);
+        }
         let sandbox: Arc<dyn Sandbox> =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();
         let finished = self.attempt(attempt, &sandbox, scaffold, recorder).await;

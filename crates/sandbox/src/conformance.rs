@@ -11,7 +11,7 @@ mod tunnel;
 use std::time::Duration;
 
 use crate::sandbox::{Sandbox, SandboxExt, Sandboxes};
-use crate::spec::SandboxSpec;
+use crate::spec::{SandboxSpec, User};
 
 /// What a backend claims to be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +83,19 @@ async fn walls(sandboxes: &dyn Sandboxes, spec: &SandboxSpec) {
     isolation::localhost_has_a_name(&*sandbox).await;
     isolation::secrets_are_out_of_reach(&*sandbox).await;
     isolation::checks_are_not_observed(&*sandbox).await;
+    isolation::looks_go_on_while_the_agent_stands_still(&*sandbox).await;
+    isolation::nobody_else_can_call_the_host(&*sandbox).await;
     isolation::file_operations_have_the_agents_rights(&*sandbox).await;
     isolation::a_pipe_or_device_does_not_block(&*sandbox).await;
     isolation::as_agent_lends_no_power(&*sandbox).await;
     exec::services_start_and_stop(&*sandbox).await;
     exec::the_agent_is_killed_and_services_live(&*sandbox).await;
     exec::usage_is_told(&*sandbox).await;
+    end(sandbox).await;
+
+    let of_root = SandboxSpec { user: User::Root, ..spec.clone() };
+    let sandbox = fresh(sandboxes, &of_root).await;
+    isolation::looks_go_on_while_the_agent_stands_still(&*sandbox).await;
     end(sandbox).await;
 }
 

@@ -1,21 +1,32 @@
-//! The host's end of the line to a shim: many calls and streams at once over one pair of pipes.
+//! The host's end of the line to a shim: many calls and streams at once, over a pair of pipes or a socket.
+
+mod pump;
+mod receiving;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use futures_util::stream::{Stream, StreamExt};
+use tokio::io::AsyncWrite;
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use trajforge_shim::frame::{CHUNK, Decoder, Frame, Kind, WINDOW};
+use tokio_util::io::ReaderStream;
+use trajforge_shim::frame::{CHUNK, Frame, Kind, WINDOW};
 use trajforge_shim::protocol::{Pack, Packed, Request, Response, Unpack, Unpacked};
 
+use self::pump::{read_all, write_all};
+use self::receiving::Receiving;
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::sandbox::unexpected;
 
+/// Bytes that are read at once from a socket.
+const PIECE: usize = 64 << 10;
+/// How long the first line may take to say why the sandbox has ended, when the one that took its place is closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Frames that wait to be written, at most.
 const QUEUE: usize = 16;
 /// What the shim says on its standard error is kept up to here, for the message when it is lost.
@@ -39,8 +50,10 @@ pub(crate) enum Arrival {
 /// An open line. Dropping it hangs up, on which the shim ends itself and everything with it.
 pub(crate) struct Connection {
     outgoing: mpsc::Sender<Vec<u8>>,
+    /// Into the first line, once another has taken its place: closing it would hang up.
+    first: Option<mpsc::Sender<Vec<u8>>>,
     shared: Arc<Shared>,
-    tasks: [AbortHandle; 2],
+    tasks: Vec<AbortHandle>,
 }
 
 struct Shared {
@@ -68,8 +81,30 @@ impl Connection {
         let shared = Arc::new(Shared { name, state: Mutex::default() });
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&shared)));
-        let reading = tokio::spawn(read_all(arriving, Arc::clone(&shared)));
-        Self { outgoing, shared, tasks: [writing.abort_handle(), reading.abort_handle()] }
+        let hearing = Arc::clone(&shared);
+        let reading = tokio::spawn(async move {
+            let reason = read_all(arriving, &hearing).await;
+            hearing.lose(reason);
+        });
+        Self { outgoing, first: None, shared, tasks: vec![writing.abort_handle(), reading.abort_handle()] }
+    }
+
+    /// Has every later call go through a socket that the shim has called on. The first line is heard on, for what is
+    /// said on standard error and for the sandbox's end.
+    pub(crate) fn redirect(&mut self, socket: UnixStream) {
+        let (reader, writer) = socket.into_split();
+        let (outgoing, queue) = mpsc::channel(QUEUE);
+        let pieces = ReaderStream::with_capacity(reader, PIECE)
+            .map(|piece| piece.map(Arrival::Protocol).map_err(|error| error.to_string()));
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::spawn(async move {
+            let reason = read_all(pieces, &shared).await;
+            tokio::time::sleep(LAST_WORDS).await;
+            shared.lose(reason);
+        });
+        let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&self.shared)));
+        self.tasks.extend([reading.abort_handle(), writing.abort_handle()]);
+        self.first = Some(std::mem::replace(&mut self.outgoing, outgoing));
     }
 
     /// One request and its response.
@@ -193,44 +228,6 @@ impl Drop for Call {
     }
 }
 
-/// A stream from the shim, paid for as it is consumed.
-struct Receiving {
-    call: Call,
-    pieces: mpsc::UnboundedReceiver<Result<Bytes>>,
-    outgoing: mpsc::Sender<Vec<u8>>,
-    is_finished: bool,
-}
-
-impl Receiving {
-    fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send {
-        stream::unfold(self, |mut receiving| async move {
-            let piece = receiving.pieces.recv().await;
-            match &piece {
-                Some(Ok(bytes)) => {
-                    let grant =
-                        Frame::credit(receiving.call.id, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-                    if let Ok(wire) = grant.encode() {
-                        let _ = receiving.outgoing.send(wire).await;
-                    }
-                }
-                Some(Err(_)) | None => receiving.is_finished = true,
-            }
-            piece.map(|piece| (piece, receiving))
-        })
-    }
-}
-
-impl Drop for Receiving {
-    fn drop(&mut self) {
-        let stop = Frame::bare(Kind::Cancel, self.call.id, Vec::new());
-        if !self.is_finished
-            && let Ok(wire) = stop.encode()
-        {
-            let _ = self.outgoing.try_send(wire);
-        }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -292,51 +289,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-async fn write_all<W: AsyncWrite + Unpin>(
-    mut writer: W,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    shared: Arc<Shared>,
-) {
-    while let Some(wire) = queue.recv().await {
-        let written = async {
-            writer.write_all(&wire).await?;
-            writer.flush().await
-        };
-        if let Err(error) = written.await {
-            shared.lose(format!("writing to it failed: {error}"));
-            return;
-        }
-    }
-}
-
-async fn read_all<R>(mut arriving: R, shared: Arc<Shared>)
-where
-    R: Stream<Item = Result<Arrival, String>> + Unpin,
-{
-    let mut decoder = Decoder::default();
-    let reason = loop {
-        match arriving.next().await {
-            None => break "its container ended".to_owned(),
-            Some(Err(reason)) => break reason,
-            Some(Ok(Arrival::Diagnostics(words))) => shared.remember(&words),
-            Some(Ok(Arrival::Protocol(bytes))) => {
-                decoder.feed(&bytes);
-                if let Err(reason) = take_all(&mut decoder, &shared) {
-                    break reason;
-                }
-            }
-        }
-    };
-    shared.lose(reason);
-}
-
-fn take_all(decoder: &mut Decoder, shared: &Shared) -> Result<(), String> {
-    while let Some(frame) = decoder.next_frame().map_err(|error| error.to_string())? {
-        shared.take(frame)?;
-    }
-    Ok(())
 }
 
 impl Shared {

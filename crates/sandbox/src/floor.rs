@@ -4,13 +4,12 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
-    WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 
 use crate::engine::status;
 use crate::error::{Error, Result};
-use crate::sandbox::docker::Docker;
+use crate::sandbox::docker::{Docker, removed};
 use crate::spec::SandboxSpec;
 use crate::tunnel::Sockets;
 
@@ -126,9 +125,7 @@ impl Bare<'_> {
             Err(error) if status(&error) == Some(404) => Ok(()),
             // It has ended, and removes itself.
             Err(error) if status(&error) == Some(409) => {
-                let options = WaitContainerOptionsBuilder::default().condition("removed").build();
-                let mut ending = engine.client.wait_container(&self.id, Some(options));
-                while let Some(Ok(_)) = ending.next().await {}
+                removed(&engine.client, &self.id).await;
                 Ok(())
             }
             Err(error) => Err(engine.error("remove a container", error)),

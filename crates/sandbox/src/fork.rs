@@ -1,10 +1,10 @@
 //! Forks: another sandbox that goes on from where one stands, with its files and what its shell sessions remember.
 
-use trajforge_shim::protocol::{Meanwhile, Owner, Pack, Request, Response, Shell, Unpack};
+use trajforge_shim::protocol::{Identity, Meanwhile, Owner, Pack, Request, Shell, Unpack};
 
 use crate::error::{Error, Result};
 use crate::exec::Ran;
-use crate::sandbox::{Sandbox, SandboxExt, Sandboxes, unexpected};
+use crate::sandbox::{Sandbox, SandboxExt, Sandboxes, ran};
 
 /// What differs between a sandbox and its image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,13 +125,12 @@ async fn shell(sandbox: &dyn Sandbox, session: &str, command: String) -> Result<
     let request = Request::Shell(Shell {
         session: session.to_owned(),
         command,
+        identity: Identity::Agent,
+        meanwhile: Meanwhile::Running,
         timeout_ms: TIMEOUT_MS,
         output_bytes: SESSION_BYTES,
     });
-    match sandbox.call(request, Vec::new()).await? {
-        (Response::Ran(ran), output) => Ok(Ran::from_wire(ran, output)),
-        (other, _) => Err(unexpected(other)),
-    }
+    ran(sandbox.call(request, Vec::new()).await?)
 }
 
 #[cfg(test)]

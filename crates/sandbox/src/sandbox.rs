@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use serde_json::from_slice;
 use trajforge_schema::{Delta, Event, Manifest};
 use trajforge_shim::protocol::{
-    self, Identity, Kill, Owner, Pack, Packed, ProblemKind, Request, Response, Started, Stopped, Tree,
-    Unpack, Unpacked, Usage,
+    self, Identity, Kill, Meanwhile, Owner, Pack, Packed, ProblemKind, Request, Response, Started, Stopped,
+    Tree, Unpack, Unpacked, Usage,
 };
 
 use crate::archive::{Archive, File};
@@ -25,6 +25,10 @@ use crate::spec::SandboxSpec;
 pub trait Sandboxes: Send + Sync {
     /// A sandbox that is ready: its shim has answered and the workspace exists.
     async fn create(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>>;
+
+    /// Tells how many sandboxes like this one will be asked for from now on, so that none is prepared in vain. What was
+    /// never told of is prepared as it is asked for.
+    fn expect(&self, _spec: &SandboxSpec, _count: u64) {}
 
     /// Waits until everything that was stopped or dropped is really gone.
     async fn drain(&self);
@@ -83,13 +87,26 @@ pub trait SandboxExt: Sandbox {
         let request = Request::Shell(protocol::Shell {
             session: session.to_owned(),
             command: command.to_owned(),
+            identity: Identity::Agent,
+            meanwhile: Meanwhile::Running,
             timeout_ms: milliseconds(timeout),
             output_bytes: self.spec().output_bytes,
         });
-        match self.call(request, Vec::new()).await? {
-            (Response::Ran(ran), output) => Ok(Ran::from_wire(ran, output)),
-            (other, _) => Err(unexpected(other)),
-        }
+        ran(self.call(request, Vec::new()).await?)
+    }
+
+    /// The same as root, in a session of its own, while the agent's processes stand still (services go on): for what is
+    /// looked at again and again, and must not cost a program's start each time.
+    async fn look(&self, session: &str, command: &str, timeout: Duration) -> Result<Ran> {
+        let request = Request::Shell(protocol::Shell {
+            session: session.to_owned(),
+            command: command.to_owned(),
+            identity: Identity::Root,
+            meanwhile: Meanwhile::Stopped,
+            timeout_ms: milliseconds(timeout),
+            output_bytes: self.spec().output_bytes,
+        });
+        ran(self.call(request, Vec::new()).await?)
     }
 
     /// Runs a program apart from the sessions.
@@ -103,10 +120,7 @@ pub trait SandboxExt: Sandbox {
             timeout_ms: milliseconds(exec.timeout),
             output_bytes: exec.output_bytes.unwrap_or(self.spec().output_bytes),
         });
-        match self.call(request, exec.stdin).await? {
-            (Response::Ran(ran), output) => Ok(Ran::from_wire(ran, output)),
-            (other, _) => Err(unexpected(other)),
-        }
+        ran(self.call(request, exec.stdin).await?)
     }
 
     /// Shows lines of a text file as the agent would see them, numbered; `offset` counts from 1. A relative path
@@ -267,6 +281,13 @@ impl<S: Sandbox + ?Sized> SandboxExt for S {}
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn ran((response, output): (Response, Vec<u8>)) -> Result<Ran> {
+    match response {
+        Response::Ran(ran) => Ok(Ran::from_wire(ran, output)),
+        other => Err(unexpected(other)),
+    }
 }
 
 fn shown((response, payload): (Response, Vec<u8>)) -> Result<Shown> {

@@ -17,6 +17,9 @@ use crate::owner::Owner;
 /// Bytes that a slow receiver has waiting, in each direction.
 const BUFFER: usize = 128 << 10;
 
+/// The socket of the shim's own line.
+const LINE: &str = "line";
+
 /// The folder of one sandbox, with the sockets in it. Dropping it ends all of its connections and removes the folder.
 #[derive(Debug)]
 pub(crate) struct Sockets {
@@ -36,6 +39,18 @@ impl Sockets {
     /// Where it is.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A socket that the shim is to call on; with its name in the folder.
+    pub(crate) fn line(&self) -> Result<(&'static str, UnixListener)> {
+        let listener =
+            bind(&self.folder, LINE).map_err(|source| failed(&self.folder, "listen in", source))?;
+        Ok((LINE, listener))
+    }
+
+    /// Removes that socket: whoever has called has called, and nobody else may.
+    pub(crate) fn close_line(&self) {
+        let _ = fs::remove_file(self.folder.join(LINE));
     }
 
     /// A socket that leads to an address of the host; gives back its name in the folder.

@@ -31,7 +31,7 @@ const BUFFER: usize = 64 << 10;
 pub(crate) fn run(world: &World, exec: &Exec, stdin: &[u8]) -> Result<(Ran, Vec<u8>), Problem> {
     let started = Instant::now();
     let script = Script::of(exec).map_err(|error| failed_to("lay down a script", &error))?;
-    let _standstill = Standstill::during(exec.meanwhile, world.agent().0, || world.services.sessions());
+    let _standstill = Standstill::during(exec.meanwhile, world.agent().0, || world.spared());
     let (out, child_out) = output_pipe()?;
     let (input, child_in) = input_pipe(stdin)?;
     let launch = Launch {

@@ -14,6 +14,10 @@ use trajforge_shim::protocol::{Problem, ProblemKind};
 
 use crate::outlet::problem;
 
+mod together;
+
+pub(crate) use together::walk_together;
+
 /// Folders inside folders, at most; what is deeper is not looked into.
 pub(crate) const MAX_DEPTH: usize = 200;
 
@@ -29,6 +33,8 @@ pub(crate) struct Item<'a> {
     pub(crate) folder: &'a OwnedFd,
     /// What it is; of a link, the link itself.
     pub(crate) stat: Stat,
+    /// How many folders lie between it and the root.
+    pub(crate) depth: usize,
     /// Whether it is a folder in too many others to be entered.
     pub(crate) is_too_deep: bool,
 }
@@ -89,7 +95,7 @@ pub(crate) fn walk<E>(
         path.extend_from_slice(name.as_bytes());
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let is_too_deep = is_folder && depth >= MAX_DEPTH;
-        let item = Item { path, name: &name, folder, stat, is_too_deep };
+        let item = Item { path, name: &name, folder, stat, depth, is_too_deep };
         let next = visit(&item)?;
         if is_folder
             && next == Next::Enter

@@ -1,4 +1,4 @@
-//! The way back to the host: whole frames onto standard output, one at a time.
+//! The way back to the host: whole frames, one at a time.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use trajforge_shim::frame::{Frame, FrameError, Kind};
 use trajforge_shim::protocol::{Problem, ProblemKind, Response};
 
-/// Standard output, shared by all threads.
+/// Standard output, or what has taken its place; shared by all threads.
 pub(crate) struct Outlet {
     out: Mutex<File>,
 }
@@ -16,6 +16,11 @@ pub(crate) struct Outlet {
 impl Outlet {
     pub(crate) fn new(out: OwnedFd) -> Self {
         Self { out: Mutex::new(File::from(out)) }
+    }
+
+    /// From now on everything goes there.
+    pub(crate) fn redirect(&self, line: OwnedFd) {
+        *self.out.lock().unwrap_or_else(PoisonError::into_inner) = File::from(line);
     }
 
     /// Sends the response to a call.

@@ -62,7 +62,7 @@ fn each(pack: &Pack, visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, Problem>) 
             continue;
         };
         let mut relative = path.trim_matches('/').as_bytes().to_vec();
-        let item = Item { path: &relative, name: &name, folder: &folder, stat, is_too_deep: false };
+        let item = Item { path: &relative, name: &name, folder: &folder, stat, depth: 0, is_too_deep: false };
         let is_folder = item.kind() == FileType::Directory;
         visit(&item)?;
         if is_folder && next == Next::Enter {

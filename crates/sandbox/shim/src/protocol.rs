@@ -11,7 +11,7 @@ pub use answer::{
 };
 
 /// Raised with every change that the other side would not understand.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Where the shim is mounted in every sandbox.
 pub const SHIM_PATH: &str = "/trajforge/shim";
@@ -70,7 +70,7 @@ pub enum Request {
 }
 
 /// Who a program or file operation acts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Identity {
     /// The agent's user, without any capability.
@@ -99,6 +99,9 @@ pub struct Hello {
     pub disk_bytes: u64,
     /// Added to the environment of everything that runs.
     pub variables: BTreeMap<String, String>,
+    /// A socket in [`HOST_FOLDER`] on which the host waits for the shim to call, and which carries every later frame if
+    /// it does. The first line stays open, and its end is still the end of the sandbox.
+    pub line: Option<String>,
 }
 
 /// A program to be run.
@@ -148,6 +151,10 @@ pub struct Shell {
     pub session: String,
     /// The command, as typed.
     pub command: String,
+    /// As whom. Root's sessions have names of their own.
+    pub identity: Identity,
+    /// What the agent's processes do in the meantime.
+    pub meanwhile: Meanwhile,
     /// Milliseconds until it is interrupted.
     pub timeout_ms: u64,
     /// Bytes of output that are kept: half from the beginning, half from the end.

@@ -4,17 +4,23 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use trajforge_shim::frame::{Decoder, Frame, Kind};
 use trajforge_shim::protocol::{
-    Hello, Identity, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SECRET_UID, SHIM_PATH, Shell,
-    VERSION, Welcome,
+    HOST_FOLDER, Hello, Identity, Problem, ProblemKind, Request, Response, SECRET_FOLDER, SECRET_UID,
+    SHIM_PATH, Shell, VERSION, Welcome,
 };
 
 use crate::outlet::{failed_to, problem};
 use crate::world::World;
 use crate::{as_agent, exec, files, folder, list, pack, process, quota, search, tunnel, unpack, usage};
+
+/// Of the thread that serves the host on a line of its own.
+const STACK: usize = 256 << 10;
 
 type Answer = Result<(Response, Vec<u8>), Problem>;
 
@@ -46,7 +52,15 @@ fn take(world: &Arc<World>, frame: Frame) {
         Err(error) => world
             .outlet
             .fail(id, &problem(ProblemKind::Malformed, format!("the request makes no sense: {error}"))),
-        Ok(Request::Hello(hello)) => answer(world, id, greet(world, hello)),
+        Ok(Request::Hello(hello)) => match greet(world, hello) {
+            Ok((welcome, line)) => {
+                answer(world, id, Ok((Response::Hello(welcome), Vec::new())));
+                if let Some(line) = line {
+                    world.outlet.redirect(line);
+                }
+            }
+            Err(problem) => world.outlet.fail(id, &problem),
+        },
         Ok(_) if !world.is_greeted() => {
             world.outlet.fail(id, &problem(ProblemKind::Malformed, "the first request must be hello"));
         }
@@ -94,9 +108,10 @@ fn dispatch(world: &Arc<World>, id: u32, request: Request, payload: Vec<u8>) {
 
 fn run_in_session(world: &Arc<World>, id: u32, shell: Shell) {
     let shared = Arc::clone(world);
+    let identity = shell.identity;
     let reply = move |done: Result<_, _>| {
         let done = done.map(|(ran, output)| (Response::Ran(ran), output));
-        answer(&shared, id, within_quota(&shared, done));
+        answer(&shared, id, if identity == Identity::Agent { within_quota(&shared, done) } else { done });
     };
     world.sessions.run(world, shell, Box::new(reply));
 }
@@ -143,7 +158,8 @@ fn answer(world: &World, id: u32, answer: Answer) {
     }
 }
 
-fn greet(world: &Arc<World>, hello: Hello) -> Answer {
+/// What the host is told, and the line that all later answers go through, if there is one beside the first.
+fn greet(world: &Arc<World>, hello: Hello) -> Result<(Welcome, Option<OwnedFd>), Problem> {
     if hello.version != VERSION {
         return Err(problem(
             ProblemKind::Version,
@@ -152,12 +168,26 @@ fn greet(world: &Arc<World>, hello: Hello) -> Answer {
     }
     prepare(&hello).map_err(|error| failed_to("prepare the sandbox", &error))?;
     let disk_bytes = hello.disk_bytes;
+    let name = hello.line.clone();
     if !world.greet(hello) {
         return Err(problem(ProblemKind::Malformed, "there was a hello before"));
     }
     quota::watch(world, disk_bytes).map_err(|error| failed_to("watch the disk", &error))?;
-    let welcome = Welcome { version: VERSION, bash: world.bash.is_some() };
-    Ok((Response::Hello(welcome), Vec::new()))
+    // Where the host can't be called there is still the line that it has called on.
+    let line = name.and_then(|name| call_back(world, &name).ok());
+    Ok((Welcome { version: VERSION, bash: world.bash.is_some(), is_called_back: line.is_some() }, line))
+}
+
+/// Calls the host on its socket, and serves what it asks there.
+fn call_back(world: &Arc<World>, socket: &str) -> io::Result<OwnedFd> {
+    let line = UnixStream::connect(Path::new(HOST_FOLDER).join(socket))?;
+    let input = OwnedFd::from(line.try_clone()?);
+    let shared = Arc::clone(world);
+    thread::Builder::new().stack_size(STACK).spawn(move || {
+        let _ = serve(&shared, input);
+        crate::end();
+    })?;
+    Ok(line.into())
 }
 
 fn prepare(hello: &Hello) -> io::Result<()> {

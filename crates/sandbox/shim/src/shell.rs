@@ -5,86 +5,95 @@
 //! `eval` whose output goes to the session's pipe. A second line then writes the exit code and the working directory
 //! to a pipe of its own, under a name that only this command knows: output can't be mistaken for it.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Write};
+mod bash;
+
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use trajforge_shim::protocol::{Identity, Problem, ProblemKind, Ran, Shell};
 
+use self::bash::Bash;
 use crate::capture::{Capture, Captured};
-use crate::children::Exit;
-use crate::exec::{Ladder, microseconds, output_pipe, read_some, time_until};
+use crate::exec::{Ladder, microseconds, read_some, time_until};
 use crate::outlet::{failed_to, problem};
-use crate::process::{send, signal_commands, signal_session, ticks};
-use crate::spawn::Launch;
+use crate::process::{Standstill, send, signal_commands, ticks};
 use crate::world::World;
 
-/// The numbers that a session's two pipes have inside bash; high, so that no script trips over them.
-const MARKER_FD: i32 = 250;
-const OUTPUT_FD: i32 = 251;
 const BUFFER: usize = 64 << 10;
-const PREPARE: &str = "set +H +o history; unset HISTFILE MAILCHECK TMOUT; PS1= PS2=\n";
 
 /// What is done with the end of a command.
 pub(crate) type Answer = Box<dyn FnOnce(Result<(Ran, Vec<u8>), Problem>) + Send>;
 
-/// All sessions, by name.
+/// All sessions, by whose they are and their name.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    open: Mutex<HashMap<String, Session>>,
+    open: Mutex<HashMap<(Identity, String), Session>>,
 }
 
 struct Session {
     jobs: Sender<(Shell, Answer)>,
     wake: OwnedFd,
     cwd: Arc<Mutex<PathBuf>>,
+    /// The process id of its bash.
+    leader: Arc<AtomicI32>,
 }
 
 impl Sessions {
     /// Hands a command to its session, which is begun if need be. Commands of one session run one after the other.
     pub(crate) fn run(&self, world: &Arc<World>, shell: Shell, answer: Answer) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.contains_key(&shell.session) {
-            match begin(world) {
+        let name = (shell.identity, shell.session.clone());
+        if !open.contains_key(&name) {
+            match begin(world, shell.identity) {
                 Ok(session) => {
-                    open.insert(shell.session.clone(), session);
+                    open.insert(name.clone(), session);
                 }
                 Err(problem) => return answer(Err(problem)),
             }
         }
-        if let Some(session) = open.get(&shell.session) {
+        if let Some(session) = open.get(&name) {
             let _ = session.jobs.send((shell, answer));
             let _ = rustix::io::write(&session.wake, &1u64.to_ne_bytes());
         }
     }
 
-    /// Where a session stands; nothing if it was never begun.
+    /// Where a session of the agent stands; nothing if it was never begun.
     pub(crate) fn cwd(&self, session: &str) -> Option<PathBuf> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let cwd = open.get(session)?.cwd.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get(&(Identity::Agent, session.to_owned()))?;
+        let cwd = session.cwd.lock().unwrap_or_else(PoisonError::into_inner);
         Some(cwd.clone())
+    }
+
+    /// The process ids of root's own.
+    pub(crate) fn of_root(&self) -> HashSet<i32> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_root = open.iter().filter(|((identity, _), _)| *identity == Identity::Root);
+        of_root.map(|(_, session)| session.leader.load(Ordering::Relaxed)).collect()
     }
 }
 
-fn begin(world: &Arc<World>) -> Result<Session, Problem> {
+fn begin(world: &Arc<World>, identity: Identity) -> Result<Session, Problem> {
     let (jobs, arriving) = channel();
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| failed_to("begin a shell", &error.into()))?;
     let woken = wake.try_clone().map_err(|error| failed_to("begin a shell", &error))?;
     let cwd = Arc::new(Mutex::new(world.workspace()));
+    let bash = Bash::start(world, identity)?;
+    let leader = Arc::new(AtomicI32::new(bash.exit.pid()));
     let mut keeper = Keeper {
         world: Arc::clone(world),
-        bash: Bash::start(world)?,
+        identity,
+        bash,
+        leader: Arc::clone(&leader),
         arriving,
         woken,
         cwd: Arc::clone(&cwd),
@@ -97,117 +106,15 @@ fn begin(world: &Arc<World>) -> Result<Session, Problem> {
         .stack_size(256 << 10)
         .spawn(move || keeper.serve())
         .map_err(|error| failed_to("begin a shell", &error))?;
-    Ok(Session { jobs, wake, cwd })
-}
-
-/// One running bash.
-struct Bash {
-    exit: Arc<Exit>,
-    commands: File,
-    out: OwnedFd,
-    marker: File,
-    nonce: String,
-    /// What of the marker pipe is no whole record yet.
-    record: Vec<u8>,
-}
-
-impl Bash {
-    fn start(world: &World) -> Result<Self, Problem> {
-        let Some(bash) = &world.bash else {
-            return Err(problem(
-                ProblemKind::Unsupported,
-                "the image has no bash, so there are no shell sessions",
-            ));
-        };
-        match Self::start_in(world, bash, world.workspace()) {
-            // The agent can take the workspace away, or close it to itself, and must still be able to go on.
-            Err(error) if matches!(error.kind, ProblemKind::NoSuchFile | ProblemKind::Io) => {
-                Self::start_in(world, bash, PathBuf::from("/"))
-            }
-            other => other,
-        }
-    }
-
-    fn start_in(world: &World, bash: &str, cwd: PathBuf) -> Result<Self, Problem> {
-        let (out, child_out) = output_pipe()?;
-        let (marker, child_marker) = output_pipe()?;
-        let (child_in, commands) =
-            pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed_to("make a pipe", &error.into()))?;
-        let launch = Launch {
-            argv: [bash, "--noprofile", "--norc", "--noediting", "-i"].map(Into::into).to_vec(),
-            cwd,
-            variables: world.variables(Identity::Agent, &std::collections::BTreeMap::new()),
-            user: world.user(Identity::Agent),
-            stdio: [Stdio::from(child_in), Stdio::null(), Stdio::null()],
-            descriptors: vec![(child_marker, MARKER_FD), (child_out, OUTPUT_FD)],
-        };
-        let exit = world.children.start(launch).map_err(|error| failed_to("start bash", &error))?;
-        let mut bash = Self {
-            exit,
-            commands: File::from(commands),
-            out,
-            marker: File::from(marker),
-            nonce: nonce().map_err(|error| failed_to("draw a random number", &error))?,
-            record: Vec::new(),
-        };
-        let _ = bash.commands.write_all(PREPARE.as_bytes());
-        Ok(bash)
-    }
-
-    fn is_alive(&self) -> bool {
-        self.exit.code().is_none()
-    }
-
-    /// Types a command and the line that reports its end. A broken pipe shows as the end of bash.
-    fn enter(&mut self, command: &str, number: u64) {
-        let quoted = command.replace('\'', r"'\''");
-        let text = format!(
-            "builtin eval '{quoted}' </dev/null >&{OUTPUT_FD} 2>&1\n\
-             builtin printf '%s %s %s\\0' {}.{number} \"$?\" \"$PWD\" >&{MARKER_FD}\n",
-            self.nonce
-        );
-        let _ = self.commands.write_all(text.as_bytes());
-    }
-
-    /// Exit code and working directory, once the command of that number has ended.
-    fn ended(&mut self, number: u64) -> Option<(i32, PathBuf)> {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = self.marker.read(&mut buffer) {
-            self.record.extend_from_slice(&buffer[..count]);
-        }
-        let name = format!("{}.{number} ", self.nonce);
-        while let Some(end) = self.record.iter().position(|byte| *byte == 0) {
-            let record: Vec<u8> = self.record.drain(..=end).collect();
-            let Some(report) = record[..end].strip_prefix(name.as_bytes()) else {
-                continue;
-            };
-            let report = String::from_utf8_lossy(report);
-            let (code, cwd) = report.split_once(' ').unwrap_or((&report, ""));
-            return Some((code.parse().unwrap_or(255), PathBuf::from(cwd)));
-        }
-        // Somebody else writes to this pipe: what has no end is thrown away.
-        if self.record.len() > BUFFER {
-            self.record.clear();
-        }
-        None
-    }
-
-    fn kill(&self) {
-        send(self.exit.pid(), Signal::KILL);
-        signal_session(self.exit.pid(), Signal::KILL);
-    }
-}
-
-fn nonce() -> std::io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(format!("{:024x}", u128::from_le_bytes(bytes)))
+    Ok(Session { jobs, wake, cwd, leader })
 }
 
 /// The thread that owns a session.
 struct Keeper {
     world: Arc<World>,
+    identity: Identity,
     bash: Bash,
+    leader: Arc<AtomicI32>,
     arriving: Receiver<(Shell, Answer)>,
     woken: OwnedFd,
     cwd: Arc<Mutex<PathBuf>>,
@@ -258,6 +165,7 @@ impl Keeper {
             return Err(problem(ProblemKind::Refused, "a command can't hold a NUL byte"));
         }
         let started = Instant::now();
+        let _standstill = Standstill::during(shell.meanwhile, self.world.agent().0, || self.world.spared());
         let mut restarted = false;
         if !self.bash.is_alive() {
             restarted = !self.fresh;
@@ -364,7 +272,8 @@ impl Keeper {
     }
 
     fn begin_anew(&mut self) -> Result<(), Problem> {
-        self.bash = Bash::start(&self.world)?;
+        self.bash = Bash::start(&self.world, self.identity)?;
+        self.leader.store(self.bash.exit.pid(), Ordering::Relaxed);
         self.pending.take();
         let workspace = self.world.workspace();
         self.stand(&workspace);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const MAX_HASHED: u64 = 64 << 20;
 const MAX_ENTRIES: usize = 200_000;
 /// A file that changed less than this before it was read may change again without its timestamps showing it.
 const UNSETTLED: Duration = Duration::from_millis(20);
+/// A tree of fewer entries is looked at by one thread: beginning another takes as long as looking at so many.
+const WORTH_SHARING: usize = 100;
 
 /// The last state of each root that was asked for.
 #[derive(Default)]
@@ -33,8 +36,21 @@ pub(crate) struct Trees {
 /// What is below a root, brought up to date by each look.
 #[derive(Default)]
 struct Tree {
-    seen: HashMap<Vec<u8>, Seen>,
+    known: HashMap<Vec<u8>, Known>,
     look: u64,
+}
+
+/// An entry, and the last look that found it.
+struct Known {
+    seen: Seen,
+    look: AtomicU64,
+}
+
+/// What one of the threads of a look has found, and what it reads into.
+#[derive(Default)]
+struct Hand {
+    news: Vec<(Vec<u8>, Seen)>,
+    buffer: Vec<u8>,
 }
 
 /// One entry, with what tells cheaply whether it is still the same.
@@ -43,8 +59,6 @@ struct Seen {
     entry: Entry,
     stamp: Stamp,
     is_settled: bool,
-    /// The last look that found it.
-    look: u64,
 }
 
 /// The part of an entry that reaches the host.
@@ -96,7 +110,7 @@ impl Trees {
         let mut tree = known.remove(root).unwrap_or_default();
         tree.update(root)?;
         let entries: BTreeMap<String, WireEntry> =
-            tree.seen.iter().map(|(path, seen)| (readable(path), wire(&seen.entry))).collect();
+            tree.known.iter().map(|(path, known)| (readable(path), wire(&known.seen.entry))).collect();
         let counted = tree.count();
         known.insert(root.to_owned(), tree);
         Ok((Response::Manifest(counted), json(&entries)))
@@ -114,41 +128,54 @@ impl Trees {
 }
 
 impl Tree {
-    /// Looks again; one hash of the path for each entry that is as it was.
+    /// Looks again; what is as it was is only marked.
     fn update(&mut self, root: &str) -> Result<WireDelta, Problem> {
         let folder: OwnedFd =
             folder::find(root.as_bytes()).map_err(|error| failed_to(&format!("look into {root}"), &error))?;
+        let is_small = self.look > 0 && self.known.len() < WORTH_SHARING;
         self.look += 1;
-        let (look, seen) = (self.look, &mut self.seen);
-        let mut changed = BTreeMap::new();
-        let (mut found, mut buffer) = (0, Vec::new());
-        folder::walk(&folder, &mut Vec::new(), 0, &mut |item| {
+        let (look, known) = (self.look, &self.known);
+        let found = AtomicUsize::new(0);
+        let mut hands: Vec<Hand> = Vec::new();
+        hands.resize_with(if is_small { 1 } else { 2 }, Hand::default);
+        folder::walk_together(folder, &mut hands, &|hand, item| {
             item.is_in_reach()?;
-            if found >= MAX_ENTRIES {
+            if found.fetch_add(1, Ordering::Relaxed) >= MAX_ENTRIES {
                 return Err(problem(
                     ProblemKind::Limit,
                     format!("{root} holds more than {MAX_ENTRIES} entries"),
                 ));
             }
-            found += 1;
             let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
-            let before = seen.get_mut(item.path);
-            let mut after =
-                if is_git { repository(item) } else { entry(item, before.as_deref(), &mut buffer) };
-            after.look = look;
-            if before.as_ref().is_none_or(|old| old.entry != after.entry) {
-                changed.insert(readable(item.path), wire(&after.entry));
-            }
+            let before = known.get(item.path);
+            let after = if is_git {
+                repository(item)
+            } else {
+                entry(item, before.map(|known| &known.seen), &mut hand.buffer)
+            };
             match before {
-                Some(old) => *old = after,
-                None => drop(seen.insert(item.path.to_vec(), after)),
+                Some(known) if known.seen == after => known.look.store(look, Ordering::Relaxed),
+                _ => hand.news.push((item.path.to_vec(), after)),
             }
             Ok(if is_git { Next::Pass } else { Next::Enter })
         })?;
+        let news = hands.into_iter().flat_map(|hand| hand.news);
+        Ok(self.take_in(news, found.into_inner()))
+    }
+
+    fn take_in(&mut self, news: impl Iterator<Item = (Vec<u8>, Seen)>, found: usize) -> WireDelta {
+        let mut changed = BTreeMap::new();
+        for (path, seen) in news {
+            let before = self.known.get(&path);
+            if before.is_none_or(|old| old.seen.entry != seen.entry) {
+                changed.insert(readable(&path), wire(&seen.entry));
+            }
+            self.known.insert(path, Known { seen, look: AtomicU64::new(self.look) });
+        }
         let mut removed = Vec::new();
-        if seen.len() > found {
-            seen.retain(|path, seen| {
-                let is_there = seen.look == look;
+        if self.known.len() > found {
+            self.known.retain(|path, known| {
+                let is_there = *known.look.get_mut() == self.look;
                 if !is_there {
                     removed.push(readable(path));
                 }
@@ -156,13 +183,13 @@ impl Tree {
             });
             removed.sort_unstable();
         }
-        Ok(WireDelta { changed, removed })
+        WireDelta { changed, removed }
     }
 
     fn count(&self) -> Counted {
         Counted {
-            entries: self.seen.len() as u64,
-            bytes: self.seen.values().map(|seen| seen.entry.size).sum(),
+            entries: self.known.len() as u64,
+            bytes: self.known.values().map(|known| known.seen.entry.size).sum(),
         }
     }
 }
@@ -170,7 +197,7 @@ impl Tree {
 fn repository(item: &Item<'_>) -> Seen {
     let entry =
         Entry { kind: Kind::Folder, mode: item.stat.st_mode & 0o7777, size: 0, digest: git::digest(item) };
-    Seen { entry, stamp: stamp(&item.stat), is_settled: false, look: 0 }
+    Seen { entry, stamp: stamp(&item.stat), is_settled: false }
 }
 
 fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
@@ -186,7 +213,6 @@ fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
         entry: Entry { kind, mode: item.stat.st_mode & 0o7777, size, digest: None },
         stamp,
         is_settled: true,
-        look: 0,
     };
     if !matches!(kind, Kind::File | Kind::Link) || size > MAX_HASHED {
         return seen;

@@ -1,6 +1,6 @@
 //! What the shim knows of the sandbox it is in, and everything that lives in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -84,6 +84,11 @@ impl World {
                 User::Plain { uid, gid, file_bytes }
             }
         }
+    }
+
+    /// The sessions that go on while the agent's processes stand still.
+    pub(crate) fn spared(&self) -> HashSet<i32> {
+        &self.services.sessions() | &self.sessions.of_root()
     }
 
     /// The whole environment of a process.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trajforge_shim::protocol::{Owner, SECRET_FOLDER};
 
-use super::sh;
+use super::{TIMEOUT, sh};
 use crate::archive::File;
 use crate::exec::Exec;
 use crate::sandbox::{Sandbox, SandboxExt};
@@ -81,6 +81,32 @@ pub(super) async fn checks_are_not_observed(sandbox: &dyn Sandbox) {
     )
     .await;
     assert_eq!(seen, "sleep\n", "the agent has seen a check at work, or nothing at all");
+}
+
+/// Whoever the agent is: one who is root shares a user with what looks at it.
+pub(super) async fn looks_go_on_while_the_agent_stands_still(sandbox: &dyn Sandbox) {
+    let look = |command: &'static str| sandbox.look("eye", command, TIMEOUT);
+    let first = look("seen=1; id -u").await.expect("it answers");
+    assert_eq!((first.output.text().as_str(), first.exit_code), ("0\n", 0));
+    sh(sandbox, "(while :; do echo >> /tmp/clock; sleep 0.01; done) & echo $! > /tmp/clock.pid; sleep 0.1")
+        .await;
+    let still =
+        "cp /tmp/clock /run/trajforge/then; sleep 0.2; cmp /tmp/clock /run/trajforge/then; echo $? $seen";
+    let still = look(still).await.expect("it answers");
+    assert_eq!(still.output.text(), "0 1\n", "the agent went on, or the session did not");
+    let moved = "then=$(stat -c %s /tmp/clock); sleep 0.3; now=$(stat -c %s /tmp/clock); kill $(cat /tmp/clock.pid); \
+                 [ $now -gt $then ]; echo $?";
+    assert_eq!(sh(sandbox, moved).await, "0\n", "the agent never went on");
+    let ended = look("exit 3").await.expect("it answers");
+    assert!(ended.exit_code == 3 && ended.restarted, "{ended:?}");
+    assert_eq!(look("echo again").await.expect("it answers").output.text(), "again\n");
+    let own = sh(sandbox, "echo ${seen:-nothing}").await;
+    assert_eq!(own, "nothing\n", "the agent has the session of whoever looks at it");
+}
+
+pub(super) async fn nobody_else_can_call_the_host(sandbox: &dyn Sandbox) {
+    let listed = Exec::bash("ls -A /trajforge/host").as_root();
+    assert_eq!(sandbox.exec(listed).await.expect("it answers").output.text(), "");
 }
 
 pub(super) async fn file_operations_have_the_agents_rights(sandbox: &dyn Sandbox) {

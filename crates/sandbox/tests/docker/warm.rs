@@ -1,6 +1,6 @@
 //! Sandboxes that are prepared ahead of need.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use bollard::query_parameters::{KillContainerOptionsBuilder, ListContainersOptionsBuilder};
@@ -92,5 +92,24 @@ async fn a_prepared_sandbox_that_died_is_replaced() {
     assert_eq!(ran.output.text(), "here\n");
     first.stop().await.unwrap();
     second.stop().await.unwrap();
+    docker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn none_is_prepared_that_nobody_will_ask_for() {
+    let docker = Docker::connect_warm(None, &cache(), 1).await.unwrap();
+    let spec = of_run("warm-last").await;
+    docker.expect(&spec, 2);
+    let first = docker.create(&spec).await.unwrap();
+    let ahead = until("warm-last", 2).await;
+    let second = docker.create(&spec).await.unwrap();
+    // A third would have been begun by now; long enough for it to show.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after: HashSet<String> = running("warm-last").await.into_iter().collect();
+    assert_eq!(after, ahead.into_iter().collect(), "the two that were expected, and no other");
+    let third = docker.create(&spec).await.unwrap();
+    for sandbox in [first, second, third] {
+        sandbox.stop().await.unwrap();
+    }
     docker.drain().await;
 }

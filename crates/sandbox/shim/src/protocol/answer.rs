@@ -55,6 +55,8 @@ pub struct Welcome {
     pub version: u32,
     /// Whether there is a bash, without which there are no sessions.
     pub bash: bool,
+    /// Whether the shim has called on the host's socket, and is spoken with there from now on.
+    pub is_called_back: bool,
 }
 
 /// How a command ended.

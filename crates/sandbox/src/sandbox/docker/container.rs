@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bollard::models::{ChangeType, FilesystemChange};
+use tokio_util::sync::CancellationToken;
 use trajforge_shim::protocol::{Pack, Packed, Request, Response, Tunnel, Unpack, Unpacked};
 
 use super::removal::Removals;
@@ -24,7 +24,8 @@ pub(super) struct Container {
     connection: Connection,
     sockets: Sockets,
     removals: Arc<Removals>,
-    is_stopped: AtomicBool,
+    /// Cancelled once it was stopped.
+    stopped: CancellationToken,
 }
 
 #[async_trait]
@@ -80,11 +81,17 @@ impl Container {
         (connection, sockets): (Connection, Sockets),
         removals: Arc<Removals>,
     ) -> Self {
-        Self { id, spec, connection, sockets, removals, is_stopped: AtomicBool::new(false) }
+        Self { id, spec, connection, sockets, removals, stopped: CancellationToken::new() }
+    }
+
+    /// Names it, in time, after the rollout that it serves.
+    pub(super) fn rename(&self) {
+        self.removals.rename(self.id.clone(), self.spec.rollout.as_str(), self.stopped.clone());
     }
 
     fn end(&self) {
-        if !self.is_stopped.swap(true, Ordering::Relaxed) {
+        if !self.stopped.is_cancelled() {
+            self.stopped.cancel();
             self.connection.close();
             self.removals.await_end(self.id.clone());
         }
@@ -93,7 +100,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if !*self.is_stopped.get_mut() {
+        if !self.stopped.is_cancelled() {
             tracing::warn!(rollout = %self.spec.rollout, container = %self.id, "a sandbox was dropped without being stopped");
             self.end();
         }

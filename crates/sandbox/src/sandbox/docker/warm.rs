@@ -48,6 +48,8 @@ struct State {
     idle: VecDeque<Blank>,
     /// Shapes under way.
     coming: Vec<Shape>,
+    /// How many of a shape will still be asked for, where that was told.
+    expected: Vec<(Shape, u64)>,
     is_paused: bool,
 }
 
@@ -57,28 +59,45 @@ impl Warm {
         Self { depth, state: Mutex::default() }
     }
 
+    /// Takes in how many more of a shape will be asked for.
+    pub(super) fn expect(&self, shape: Shape, count: u64) {
+        let mut state = self.lock();
+        match state.expected.iter_mut().find(|(expected, _)| *expected == shape) {
+            Some((_, left)) => *left += count,
+            None => state.expected.push((shape, count)),
+        }
+    }
+
     /// One of that shape, if there is any.
     pub(super) fn take(&self, shape: &Shape) -> Option<Blank> {
         let mut state = self.lock();
         state.is_paused = false;
+        if let Some((_, left)) = state.expected.iter_mut().find(|(expected, _)| expected == shape) {
+            *left = left.saturating_sub(1);
+        }
         let place = state.idle.iter().position(|blank| blank.shape == *shape)?;
         state.idle.remove(place)
     }
 
     /// Whether one more of that shape is to be prepared; if so it counts as under way until it is [`added`](Self::add)
-    /// or [`missed`](Self::miss).
+    /// or [`missed`](Self::miss). What is known to be needed makes no room for another.
     pub(super) fn wants(&self, shape: &Shape) -> bool {
         let mut state = self.lock();
         let idle = state.idle.iter().filter(|blank| blank.shape == *shape).count();
         let coming = state.coming.iter().filter(|coming| *coming == shape).count();
-        let wanted = !state.is_paused && idle + coming < self.depth;
+        let left =
+            state.expected(shape).map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let needed = state.idle.iter().map(|blank| &blank.shape).chain(&state.coming);
+        let needed = needed.filter(|shape| state.expected(shape).is_some_and(|left| left > 0)).count();
+        let has_room = needed < 2 * self.depth;
+        let wanted = !state.is_paused && has_room && idle + coming < self.depth.min(left);
         if wanted {
             state.coming.push(shape.clone());
         }
         wanted
     }
 
-    /// Puts one in; gives back what there is no room for, to be ended.
+    /// Puts one in; gives back what there is no room for, to be ended: the oldest of those that nobody is known to need.
     #[must_use]
     pub(super) fn add(&self, blank: Blank) -> Option<Blank> {
         let mut state = self.lock();
@@ -87,7 +106,12 @@ impl Warm {
             return Some(blank);
         }
         state.idle.push_back(blank);
-        if state.idle.len() > 2 * self.depth { state.idle.pop_front() } else { None }
+        if state.idle.len() <= 2 * self.depth {
+            return None;
+        }
+        let is_idle_for_ever = |blank: &Blank| state.expected(&blank.shape).is_none_or(|left| left == 0);
+        let place = state.idle.iter().position(is_idle_for_ever).unwrap_or(0);
+        state.idle.remove(place)
     }
 
     /// One that was under way has not come.
@@ -99,6 +123,7 @@ impl Warm {
     pub(super) fn pause(&self) -> VecDeque<Blank> {
         let mut state = self.lock();
         state.is_paused = true;
+        state.expected.clear();
         std::mem::take(&mut state.idle)
     }
 
@@ -108,6 +133,10 @@ impl Warm {
 }
 
 impl State {
+    fn expected(&self, shape: &Shape) -> Option<u64> {
+        self.expected.iter().find(|(expected, _)| expected == shape).map(|(_, left)| *left)
+    }
+
     fn forget(&mut self, shape: &Shape) {
         if let Some(place) = self.coming.iter().position(|coming| coming == shape) {
             self.coming.swap_remove(place);
