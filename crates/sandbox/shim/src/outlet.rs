@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use trajforge_shim::frame::{Frame, FrameError, Kind};
 use trajforge_shim::protocol::{Problem, ProblemKind, Response};
@@ -18,16 +18,20 @@ impl Outlet {
         Self { out: Mutex::new(File::from(out)) }
     }
 
-    /// From now on everything goes there.
-    pub(crate) fn redirect(&self, line: OwnedFd) {
-        *self.out.lock().unwrap_or_else(PoisonError::into_inner) = File::from(line);
+    /// Sends the response to a call, and everything after it on another line: nothing comes between, so that no stream is
+    /// ever torn in two.
+    pub(crate) fn reply_and_move(&self, id: u32, response: &Response, line: OwnedFd) {
+        let wire = reply(id, response, Vec::new()).encode().expect("a greeting is no large frame");
+        let mut out = self.lock();
+        if out.write_all(&wire).is_err() {
+            crate::end();
+        }
+        *out = File::from(line);
     }
 
     /// Sends the response to a call.
     pub(crate) fn reply(&self, id: u32, response: &Response, payload: Vec<u8>) {
-        let header = serde_json::to_vec(response).expect("a response of plain values always serialises");
-        let frame = Frame { kind: Kind::Reply, id, header, payload };
-        if let Err(error) = self.send(&frame) {
+        if let Err(error) = self.send(&reply(id, response, payload)) {
             self.fail(id, &problem(ProblemKind::Limit, error.to_string()));
         }
     }
@@ -40,12 +44,20 @@ impl Outlet {
     /// Sends any frame. If the host is gone there is nobody to act for, and nothing may be left.
     pub(crate) fn send(&self, frame: &Frame) -> Result<(), FrameError> {
         let wire = frame.encode()?;
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        if out.write_all(&wire).is_err() {
+        if self.lock().write_all(&wire).is_err() {
             crate::end();
         }
         Ok(())
     }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reply(id: u32, response: &Response, payload: Vec<u8>) -> Frame {
+    let header = serde_json::to_vec(response).expect("a response of plain values always serialises");
+    Frame { kind: Kind::Reply, id, header, payload }
 }
 
 /// A problem in words.

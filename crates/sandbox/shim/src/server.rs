@@ -53,12 +53,8 @@ fn take(world: &Arc<World>, frame: Frame) {
             .outlet
             .fail(id, &problem(ProblemKind::Malformed, format!("the request makes no sense: {error}"))),
         Ok(Request::Hello(hello)) => match greet(world, hello) {
-            Ok((welcome, line)) => {
-                answer(world, id, Ok((Response::Hello(welcome), Vec::new())));
-                if let Some(line) = line {
-                    world.outlet.redirect(line);
-                }
-            }
+            Ok((welcome, Some(line))) => world.outlet.reply_and_move(id, &Response::Hello(welcome), line),
+            Ok((welcome, None)) => world.outlet.reply(id, &Response::Hello(welcome), Vec::new()),
             Err(problem) => world.outlet.fail(id, &problem),
         },
         Ok(_) if !world.is_greeted() => {
