@@ -31,8 +31,8 @@ impl Kinds {
     }
 
     /// How many like this one there will be, this one included, as far as that was not told before.
-    pub(crate) fn tell(&self, spec: &RolloutSpec) -> u64 {
-        self.lock().remove(&kind(spec)).unwrap_or(0)
+    pub(crate) fn tell(&self, spec: &RolloutSpec) -> Option<u64> {
+        self.lock().remove(&kind(spec))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, u64>> {

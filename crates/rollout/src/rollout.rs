@@ -49,8 +49,8 @@ pub struct Rollout<'a> {
     pub clock: &'a dyn Clock,
     /// Ends the rollout without a record.
     pub cancel: &'a CancellationToken,
-    /// How many rollouts of the same kind there will be, this one included, where nobody was told yet; else 0.
-    pub alike: u64,
+    /// How many rollouts of the same kind there will be, this one included, where that is known and was not told yet.
+    pub alike: Option<u64>,
 }
 
 /// A rollout that came to its end.
@@ -75,8 +75,9 @@ impl Rollout<'_> {
         }
         let plain = verify::sandbox_spec(attempt).map_err(Error::Failed)?;
         let spec = SandboxSpec { network: Network::Listed, ..with(scaffold.wants(), plain.clone()) };
-        for spec in [&spec, &plain] {
-            self.sandboxes.expect(spec, self.alike);
+        if let Some(alike) = self.alike {
+            self.sandboxes.expect(&spec, alike);
+            self.sandboxes.expect(&plain, alike);
         }
         let sandbox: Arc<dyn Sandbox> =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();

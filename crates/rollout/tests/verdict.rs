@@ -78,7 +78,8 @@ async fn play(hostile: &str) -> (Summary, u32) {
     };
     let run = "rollout-tests".parse().unwrap();
     let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"], choice: None };
-    let world = Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new(), alike: 0 };
+    let world =
+        Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new(), alike: None };
     let mut kept = Kept(Vec::new());
     let Finished { summary, steps } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();
     docker.drain().await;

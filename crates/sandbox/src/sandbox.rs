@@ -84,28 +84,14 @@ pub trait SandboxExt: Sandbox {
     /// Runs a command in the named persistent bash session, as the agent. Working directory, variables, functions and
     /// background jobs survive between commands; standard input is `/dev/null`.
     async fn shell(&self, session: &str, command: &str, timeout: Duration) -> Result<Ran> {
-        let request = Request::Shell(protocol::Shell {
-            session: session.to_owned(),
-            command: command.to_owned(),
-            identity: Identity::Agent,
-            meanwhile: Meanwhile::Running,
-            timeout_ms: milliseconds(timeout),
-            output_bytes: self.spec().output_bytes,
-        });
+        let request = typed(self.spec(), (session, command), timeout, (Identity::Agent, Meanwhile::Running));
         ran(self.call(request, Vec::new()).await?)
     }
 
     /// The same as root, in a session of its own, while the agent's processes stand still (services go on): for what is
     /// looked at again and again, and must not cost a program's start each time.
     async fn look(&self, session: &str, command: &str, timeout: Duration) -> Result<Ran> {
-        let request = Request::Shell(protocol::Shell {
-            session: session.to_owned(),
-            command: command.to_owned(),
-            identity: Identity::Root,
-            meanwhile: Meanwhile::Stopped,
-            timeout_ms: milliseconds(timeout),
-            output_bytes: self.spec().output_bytes,
-        });
+        let request = typed(self.spec(), (session, command), timeout, (Identity::Root, Meanwhile::Stopped));
         ran(self.call(request, Vec::new()).await?)
     }
 
@@ -281,6 +267,23 @@ impl<S: Sandbox + ?Sized> SandboxExt for S {}
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A command for a session: as whom, and what the agent's processes do in the meantime.
+fn typed(
+    spec: &SandboxSpec,
+    (session, command): (&str, &str),
+    timeout: Duration,
+    (identity, meanwhile): (Identity, Meanwhile),
+) -> Request {
+    Request::Shell(protocol::Shell {
+        session: session.to_owned(),
+        command: command.to_owned(),
+        identity,
+        meanwhile,
+        timeout_ms: milliseconds(timeout),
+        output_bytes: spec.output_bytes,
+    })
 }
 
 pub(crate) fn ran((response, output): (Response, Vec<u8>)) -> Result<Ran> {

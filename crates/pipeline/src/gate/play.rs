@@ -96,7 +96,7 @@ pub(super) async fn play<'a>(
     };
     let run = "template-gate".parse().expect("this is a run name");
     let attempt = Attempt { task, rollout: &spec, run: &run, image, choice: None };
-    let rollout = Rollout { sandboxes: &*world.sandboxes, clock: &*world.clock, cancel, alike: 0 };
+    let rollout = Rollout { sandboxes: &*world.sandboxes, clock: &*world.clock, cancel, alike: None };
     let mut kept = Kept::default();
     let mut scaffold = Oracle::playing(task, part.steps(task));
     match rollout.run(&attempt, &mut scaffold, &mut kept).await {

@@ -175,7 +175,7 @@ async fn play(
     let run = "check".parse().expect("a plain word is a name");
     let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: "none", choice: None };
     let mut steps = Steps::default();
-    let world = Rollout { sandboxes: &sandboxes, clock: &*clock, cancel: &cancel, alike: 0 };
+    let world = Rollout { sandboxes: &sandboxes, clock: &*clock, cancel: &cancel, alike: None };
     let finished = world.run(&attempt, &mut scaffold, &mut steps).await;
     let finished =
         finished.map_err(|error| Error::Stopped(Failure::new(FailureCode::Internal, error.to_string())))?;

@@ -128,7 +128,7 @@ pub(crate) async fn roll_with(scaffold: &mut dyn Scaffold, task: &Task, commands
     replies.extend(commands.iter().map(|(command, output)| ((*command).to_owned(), prints(output))));
     let sandboxes = Sandboxes::new(replies);
     let (cancel, run) = (CancellationToken::new(), "run".parse().unwrap());
-    let rollout = Rollout { sandboxes: &sandboxes, clock: &Standing, cancel: &cancel, alike: 0 };
+    let rollout = Rollout { sandboxes: &sandboxes, clock: &Standing, cancel: &cancel, alike: None };
     let attempt = Attempt { task, rollout: &spec, run: &run, image: "none", choice: None };
     let mut records = Records::default();
     let finished = rollout.run(&attempt, scaffold, &mut records).await.unwrap();

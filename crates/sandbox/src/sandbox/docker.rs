@@ -17,7 +17,7 @@ use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use trajforge_schema::Event;
-use trajforge_shim::protocol::{Hello, Request, Response, VERSION, Welcome};
+use trajforge_shim::protocol::{Hello, Request, Response, VERSION};
 
 use self::container::Container;
 use self::removal::Removals;
@@ -265,24 +265,25 @@ fn tunnels(cache: &Path) -> Result<PathBuf> {
 /// Greets the shim, and moves to a socket of its own where it can call on one: four copies fewer of every frame than
 /// through the engine, which serves the line that it is greeted on.
 async fn handshake(blank: &mut Blank, hello: Hello) -> Result<()> {
-    let (line, listener) = blank.sockets.line()?;
-    let hello = Request::Hello(Hello { line: Some(line.to_owned()), ..hello });
+    // Not every file system can hold a socket.
+    let (line, listener) = blank.sockets.line().ok().unzip();
+    let hello = Request::Hello(Hello { line: line.map(str::to_owned), ..hello });
     let answered = blank.connection.call(&hello, Vec::new()).await;
     blank.sockets.close_line();
-    match answered? {
-        (Response::Hello(Welcome { is_called_back: false, .. }), _) => Ok(()),
-        (Response::Hello(_), _) => {
-            // It has called before it answered.
-            let (socket, _) = listener.accept().await.map_err(|source| Error::File {
-                path: line.to_owned(),
-                doing: "speak with the shim on".to_owned(),
-                source,
-            })?;
-            blank.connection.redirect(socket);
-            Ok(())
-        }
-        (other, _) => Err(unexpected(other)),
+    let welcome = match answered? {
+        (Response::Hello(welcome), _) => welcome,
+        (other, _) => return Err(unexpected(other)),
+    };
+    if let Some(listener) = listener.filter(|_| welcome.is_called_back) {
+        // It has called before it answered.
+        let (socket, _) = listener.accept().await.map_err(|source| Error::File {
+            path: blank.sockets.folder().display().to_string(),
+            doing: "speak with the shim in".to_owned(),
+            source,
+        })?;
+        blank.connection.redirect(socket);
     }
+    Ok(())
 }
 
 fn hello(spec: &SandboxSpec) -> Hello {

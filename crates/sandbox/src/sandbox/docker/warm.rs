@@ -62,8 +62,8 @@ impl Warm {
     /// Takes in how many more of a shape will be asked for.
     pub(super) fn expect(&self, shape: Shape, count: u64) {
         let mut state = self.lock();
-        match state.expected.iter_mut().find(|(expected, _)| *expected == shape) {
-            Some((_, left)) => *left += count,
+        match state.expected_mut(&shape) {
+            Some(left) => *left += count,
             None => state.expected.push((shape, count)),
         }
     }
@@ -72,7 +72,7 @@ impl Warm {
     pub(super) fn take(&self, shape: &Shape) -> Option<Blank> {
         let mut state = self.lock();
         state.is_paused = false;
-        if let Some((_, left)) = state.expected.iter_mut().find(|(expected, _)| expected == shape) {
+        if let Some(left) = state.expected_mut(shape) {
             *left = left.saturating_sub(1);
         }
         let place = state.idle.iter().position(|blank| blank.shape == *shape)?;
@@ -135,6 +135,10 @@ impl Warm {
 impl State {
     fn expected(&self, shape: &Shape) -> Option<u64> {
         self.expected.iter().find(|(expected, _)| expected == shape).map(|(_, left)| *left)
+    }
+
+    fn expected_mut(&mut self, shape: &Shape) -> Option<&mut u64> {
+        self.expected.iter_mut().find(|(expected, _)| expected == shape).map(|(_, left)| left)
     }
 
     fn forget(&mut self, shape: &Shape) {
