@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::native;
 use trajforge_router::budget::Purse;
@@ -15,7 +15,7 @@ use trajforge_scheduler::{
     Counts, PlanRequest, Planned, PlannedTask, Queue, RetryPolicy, ScaffoldUse, SqliteQueue,
 };
 use trajforge_schema::{
-    Caps, Event, MicroDollars, RolloutSpec, Route, RunName, RunPlan, Seed, Unpriced, WIRE_VERSION,
+    Caps, Event, MicroDollars, RolloutSpec, Route, RunName, RunPlan, Seed, TemplateId, Unpriced, WIRE_VERSION,
 };
 use trajforge_template::{Library, Template};
 use trajforge_trajectory::RunStore;
@@ -84,9 +84,9 @@ pub struct RunReport {
 }
 
 /// What the workers of a run share.
-pub(crate) struct Running<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) library: Library,
+pub(crate) struct Running {
+    pub(crate) world: World,
+    pub(crate) templates: BTreeMap<TemplateId, Template>,
     pub(crate) store: RunStore,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) images: BTreeMap<String, String>,
@@ -115,7 +115,8 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         None => RunStore::open(&order.folder)?.plan().clone(),
     };
     // What can't be had is found out before anything is written.
-    let images = images(world, &library, &plan, cancel).await?;
+    let templates = templates(&library, &plan)?;
+    let images = images(world, &templates, cancel).await?;
     let unpriced = if order.unpriced == Unpriced::Allow { Unpriced::Allow } else { plan.unpriced };
     let mut externals = interruptible(cancel, Box::pin(Externals::of(world, &plan))).await?;
     let Models { endpoints, simulated } = Models::of(world, &library, &plan, unpriced).await?;
@@ -125,7 +126,7 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
     let terms = terms(world, order, &store, unpriced)?;
     let routing = routing(world, &store, &*queue, terms.seed).await?;
     externals.serve(world, &terms).await?;
-    let mut running = Running {
+    let running = Running {
         terms,
         externals,
         routing,
@@ -139,12 +140,12 @@ pub async fn run(world: &World, order: &RunOrder, cancel: &CancellationToken) ->
         cancel: cancel.child_token(),
         fatal: OnceCell::new(),
         answered: std::sync::Mutex::default(),
-        world,
-        library,
+        world: world.clone(),
+        templates,
         store,
         queue,
     };
-    let ended = work(&running, order.workers).await;
+    let (mut running, ended) = work(running, order.workers).await;
     running.externals.stop().await;
     world.sandboxes.drain().await;
     lock.release();
@@ -174,19 +175,29 @@ async fn queue(store: &RunStore, max_tries: u32) -> Result<Arc<dyn Queue>, Error
     Ok(queue)
 }
 
-/// Lets as many workers work until nothing is left, or something stops them.
-async fn work(running: &Running<'_>, workers: usize) -> Result<(), Error> {
+/// Lets as many workers work until nothing is left, or something stops them; gives back what they shared.
+async fn work(running: Running, workers: usize) -> (Running, Result<(), Error>) {
+    let running = Arc::new(running);
+    let ended = work_together(&running, workers).await;
+    (Arc::into_inner(running).expect("the workers have ended"), ended)
+}
+
+/// Each worker is a task of its own, so that what wakes a rollout wakes no other.
+async fn work_together(running: &Arc<Running>, workers: usize) -> Result<(), Error> {
     let counts = running.queue.counts(running.world.clock.now()).await?;
     running.world.tell(Event::RunStarted { planned: counts.planned, finished: counts.finished() });
-    let workers = (1..=workers.max(1)).map(|number| Worker::new(running, number));
-    let working = join_all(workers.map(Worker::work));
+    let mut working = JoinSet::new();
+    for number in 1..=workers.max(1) {
+        working.spawn(Worker::new(Arc::clone(running), number).work());
+    }
+    let keeping = running.keeper.keep(&*running.world.sandboxes, &running.world.events);
     tokio::select! {
-        ended = working => ended.into_iter().collect(),
-        () = running.keeper.keep(&*running.world.sandboxes, &running.world.events) => Ok(()),
+        ended = working.join_all() => ended.into_iter().collect(),
+        () = keeping => Ok(()),
     }
 }
 
-async fn report(running: &Running<'_>) -> Result<RunReport, Error> {
+async fn report(running: &Running) -> Result<RunReport, Error> {
     let Running { queue, store, terms, world, .. } = running;
     let counts = queue.counts(world.clock.now()).await?;
     let complete = counts.finished() == counts.planned;
@@ -298,18 +309,20 @@ async fn failed(queue: &dyn Queue) -> Result<Vec<trajforge_schema::RolloutId>, E
     Ok(queue.rows().await?.into_iter().filter(is_error).map(|row| row.spec.id).collect())
 }
 
+/// Every template of the plan, read once.
+fn templates(library: &Library, plan: &RunPlan) -> Result<BTreeMap<TemplateId, Template>, Error> {
+    let ids: BTreeSet<&TemplateId> = plan.rollouts.iter().map(|spec| &spec.template).collect();
+    ids.into_iter().map(|id| Ok((id.clone(), library.template(id.as_str())?))).collect()
+}
+
 /// The exact tag of every image that the plan needs, made where it is not there.
 async fn images(
     world: &World,
-    library: &Library,
-    plan: &RunPlan,
+    templates: &BTreeMap<TemplateId, Template>,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let templates: BTreeSet<&str> = plan.rollouts.iter().map(|spec| spec.template.as_str()).collect();
-    let mut names = BTreeSet::new();
-    for template in templates {
-        names.insert(library.template(template)?.definition.environment.image);
-    }
+    let image = |template: &Template| template.definition.environment.image.clone();
+    let names: BTreeSet<String> = templates.values().map(image).collect();
     interruptible(cancel, world.images(&names)).await
 }
 

@@ -28,8 +28,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_millis(200);
 
 /// One worker of a run.
-pub(crate) struct Worker<'a> {
-    running: &'a Running<'a>,
+pub(crate) struct Worker {
+    running: Arc<Running>,
     name: String,
 }
 
@@ -43,8 +43,8 @@ enum Tried {
     Cancelled,
 }
 
-impl<'a> Worker<'a> {
-    pub(crate) fn new(running: &'a Running<'a>, number: usize) -> Self {
+impl Worker {
+    pub(crate) fn new(running: Arc<Running>, number: usize) -> Self {
         Self { running, name: format!("{}-{number}", std::process::id()) }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Worker<'a> {
 
     /// Carries out one leased rollout and tells the queue what became of it.
     async fn settle(&self, lease: &Lease) -> Result<(), Error> {
-        let (running, id) = (self.running, &lease.spec.id);
+        let (running, id) = (&*self.running, &lease.spec.id);
         if let Some(read) = running.store.read(id)? {
             let Header { choice, difficulty, .. } = read.trajectory.header;
             if let Some(summary) = read.trajectory.summary.filter(|summary| summary.outcome != Outcome::Error)
@@ -113,8 +113,11 @@ impl<'a> Worker<'a> {
 
     /// The task of a leased rollout, and the model that works on it.
     fn work_on<'l>(&self, lease: &'l Lease) -> Result<Work<'l>, Error> {
-        let (running, spec) = (self.running, &lease.spec);
-        let task = running.library.template(spec.template.as_str())?.make(spec.seed)?;
+        let (running, spec) = (&*self.running, &lease.spec);
+        let Some(template) = running.templates.get(&spec.template) else {
+            return Err(Error::TemplateChanged { template: spec.template.to_string(), seed: spec.seed.0 });
+        };
+        let task = template.make(spec.seed)?;
         if task.id != spec.task {
             return Err(Error::TemplateChanged { template: spec.template.to_string(), seed: spec.seed.0 });
         }
@@ -150,7 +153,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn attempt(&self, work: &Work<'_>, cancel: &CancellationToken) -> Result<Tried, Error> {
-        let (running, spec, task) = (self.running, &work.lease.spec, &work.task);
+        let (running, spec, task) = (&*self.running, &work.lease.spec, &work.task);
         let image = running.images.get(&task.environment.image).map(String::as_str).unwrap_or_default();
         let mut journal = Journal { writer: running.store.begin(&spec.id)?, running, work };
         let mut scaffold = self.scaffold(work)?;
@@ -189,7 +192,7 @@ impl<'a> Worker<'a> {
 
     /// A scaffold that is no part of this program.
     fn external(&self, name: &str, work: &Work<'_>) -> Result<Box<dyn Scaffold>, Error> {
-        let running = self.running;
+        let running = &*self.running;
         let (endpoint, account) = self.endpoint(work)?;
         let folder = running.store.scaffold_folder(&work.lease.spec.id);
         let on_terms = (&running.terms, account);
@@ -209,7 +212,7 @@ impl<'a> Worker<'a> {
     }
 
     fn endpoint(&self, work: &Work<'_>) -> Result<(Arc<Endpoint>, Account), Error> {
-        let (running, name) = (self.running, work.model().unwrap_or_default());
+        let (running, name) = (&*self.running, work.model().unwrap_or_default());
         let endpoint = match running.models.get(name) {
             Some(endpoint) => Arc::clone(endpoint),
             None => running.world.endpoint(name)?,
@@ -223,7 +226,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn commit(&self, lease: &Lease, done: &Done) -> Result<(), Error> {
-        let (running, completion) = (self.running, done.completion());
+        let (running, completion) = (&*self.running, done.completion());
         running.queue.complete(lease, completion.clone()).await?;
         let summary = &done.finished.summary;
         running.world.tell(Event::RolloutFinished {
@@ -245,7 +248,7 @@ impl<'a> Worker<'a> {
 
     /// A try that failed outside the agent's work: again later, or the end of the run, or recorded as it is.
     async fn failed(&self, work: &Work<'_>, failure: Failure, done: Option<&Done>) -> Result<(), Error> {
-        let (running, lease) = (self.running, work.lease);
+        let (running, lease) = (&*self.running, work.lease);
         if self.stops_all(work, &failure) {
             self.give_back(lease).await?;
             return Err(Error::Stopped(failure));

@@ -44,6 +44,7 @@ pub enum ImageSource {
 }
 
 /// What a run needs of the world.
+#[derive(Clone)]
 pub struct World {
     /// Content and engine.
     pub home: Home,

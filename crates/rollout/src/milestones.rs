@@ -1,11 +1,16 @@
 //! Hidden partial credit: looked at by root after a change, out of the agent's reach.
 
+mod asking;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use trajforge_sandbox::protocol::{Owner, SECRET_FOLDER};
 use trajforge_sandbox::{Error, File, Sandbox, SandboxExt as _};
 use trajforge_schema::{Failure, Milestone};
+
+use self::asking::only_asks;
+use crate::prepare::quoted;
 
 /// How long one look at all of them may take; what it has not come to by then counts as not reached.
 const LOOK_TIME: Duration = Duration::from_secs(10);
@@ -50,19 +55,16 @@ impl<'a> Milestones<'a> {
 
     /// Looks at those that were not reached before; gives the names of those that are now.
     pub(crate) async fn newly_reached(&mut self, sandbox: &dyn Sandbox) -> Result<Vec<String>, Error> {
-        let left: Vec<String> = (0..self.all.len())
-            .filter(|index| !self.reached[&self.all[*index].name])
-            .map(|index| index.to_string())
-            .collect();
+        let left: Vec<usize> =
+            (0..self.all.len()).filter(|index| !self.reached[&self.all[*index].name]).collect();
         if left.is_empty() {
             return Ok(Vec::new());
         }
-        // Each in a process of its own: it may change folders, set variables, or exit.
-        let look = format!(
-            "for number in {}; do (. {}/$number.sh) </dev/null >/dev/null 2>&1 && echo $number; done",
-            left.join(" "),
-            folder()
-        );
+        // The agent may have made the workspace anew since the last look.
+        let mut look = format!("builtin cd -- {}\n", quoted(&sandbox.spec().workspace));
+        for index in left {
+            look.push_str(&self.look_at(index));
+        }
         let found = match sandbox.look(SESSION, &look, LOOK_TIME).await {
             Ok(found) => found.output.text(),
             // The image has no bash, and so nothing that could look.
@@ -77,6 +79,18 @@ impl<'a> Milestones<'a> {
             self.reached.insert(name.clone(), true);
         }
         Ok(newly)
+    }
+
+    /// A line of bash that prints the index of a milestone if it is reached. Each is looked at in a process of its own, since
+    /// it may change folders, set variables, or exit; but for those that only ask.
+    fn look_at(&self, index: usize) -> String {
+        let script = self.all[index].run.trim();
+        let look = if only_asks(script) {
+            format!("{{ {script}; }}")
+        } else {
+            format!("(. {}/{index}.sh)", folder())
+        };
+        format!("{look} </dev/null >/dev/null 2>&1 && echo {index}\n")
     }
 
     /// The credit of some milestones: their share of all milestones' weight, times [`SHARE`](Self::SHARE).

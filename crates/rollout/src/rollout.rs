@@ -22,7 +22,7 @@ use crate::scaffold::{Scaffold, Wants};
 use crate::verify::{self, Verified};
 
 /// Where records go; each is on disk when this returns.
-pub trait Recorder: Send {
+pub trait Recorder: Send + Sync {
     /// Writes one record.
     fn record(&mut self, record: &Record) -> Result<(), Error>;
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trajforge_rollout::scaffold::Oracle;
 use trajforge_rollout::{Attempt, Error, Finished, Recorder, Rollout};
 use trajforge_sandbox::{Docker, Images, Sandboxes};
-use trajforge_schema::{Clock, Ending, Event, Limit, Outcome, Record, RolloutSpec, Summary, Task, Timestamp};
+use trajforge_schema::{Action, Clock, Ending, Event, Limit, Outcome, Record, RolloutSpec, Task, Timestamp};
 
 struct Standing;
 
@@ -53,19 +53,18 @@ fn task(hostile: &str) -> Task {
 
 /// Which checks passed, and what the rollout came to.
 async fn verdict(hostile: &str) -> (Vec<bool>, Outcome) {
-    let (summary, _) = play(hostile).await;
+    let (Finished { summary, .. }, _) = play(&task(hostile)).await;
     (summary.checks.iter().map(|check| check.passed).collect(), summary.outcome)
 }
 
-/// The end of a rollout, and how many steps it took.
-async fn play(hostile: &str) -> (Summary, u32) {
+/// The end of a rollout, and what was recorded of it.
+async fn play(task: &Task) -> (Finished, Vec<Record>) {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images");
     let images = Images::open(None, &recipes, &cache).await.unwrap();
     let mut tell = |event: Event| drop(event);
     let tags = images.ensure(&["base"], &mut tell).await.unwrap();
     let docker = Docker::connect(None, &cache).await.unwrap();
-    let task = task(hostile);
     let rollout = RolloutSpec {
         id: RolloutSpec::id_for(&task.id, "oracle", None, std::process::id()),
         template: task.template.clone(),
@@ -77,14 +76,14 @@ async fn play(hostile: &str) -> (Summary, u32) {
         attempt: 1,
     };
     let run = "rollout-tests".parse().unwrap();
-    let attempt = Attempt { task: &task, rollout: &rollout, run: &run, image: &tags["base"], choice: None };
+    let attempt = Attempt { task, rollout: &rollout, run: &run, image: &tags["base"], choice: None };
     let world =
         Rollout { sandboxes: &docker, clock: &Standing, cancel: &CancellationToken::new(), alike: None };
     let mut kept = Kept(Vec::new());
-    let Finished { summary, steps } = world.run(&attempt, &mut Oracle::of(&task), &mut kept).await.unwrap();
+    let finished = world.run(&attempt, &mut Oracle::of(task), &mut kept).await.unwrap();
     docker.drain().await;
     assert!(matches!(kept.0.last(), Some(Record::Summary(_))), "{:?}", kept.0);
-    (summary, steps)
+    (finished, kept.0)
 }
 
 #[tokio::test]
@@ -95,7 +94,7 @@ async fn who_fills_the_disk_ends_at_the_limit_with_what_can_be_judged() {
         let fills = format!(
             "while sleep 0.05; do number=$((number + 1)); head -c 20M /dev/zero > {place}/$number; done"
         );
-        let (summary, steps) = play(&fills).await;
+        let (Finished { summary, steps }, _) = play(&task(&fills)).await;
         assert_eq!((&summary.ending, steps, summary.outcome), (&full, 1, Outcome::Failure), "{place}");
         assert_eq!((summary.checks.len(), summary.reward.total), (checks, 0.0), "{place}");
     }
@@ -130,4 +129,32 @@ async fn what_shadows_the_verifiers_commands_is_not_run() {
                    printf 'exit 0\\n' | tee .bashrc ~/.bashrc ~/.profile > ~/.bash_profile; export BASH_ENV=~/.bashrc PATH=.:~/bin:$PATH; \
                    printf '#!/bin/sh\\nexit 1\\n' > program";
     assert_eq!(verdict(shadows).await, (vec![false, true], Outcome::Partial));
+}
+
+#[tokio::test]
+async fn milestones_are_told_apart_whatever_the_agent_does_to_the_workspace() {
+    // What the file holds is the index of the milestone that is never reached.
+    let mut task = task("echo 3 > made");
+    // Root can take the workspace itself away.
+    task.environment.user = "root".to_owned();
+    let anew = "cd /; rm -rf /workspace; mkdir /workspace; cd /workspace; echo > done";
+    task.solution[1].action = Action::Bash { command: anew.to_owned(), timeout_seconds: None };
+    let milestone = |name: &str, run: &str| json!({"name": name, "weight": 1.0, "run": run});
+    task.milestones = serde_json::from_value(json!([
+        milestone("leaves", "cd / && test=1 && exit 0"),
+        milestone("asks", "test -s made && ! grep -q 4 made"),
+        milestone("prints", "grep . made"),
+        milestone("never", "test -e never || grep -q never /workspace/done"),
+        milestone("later", "test -e done"),
+    ]))
+    .unwrap();
+    let (_, records) = play(&task).await;
+    let reached: Vec<Vec<String>> = records
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Step(step) => Some(step.milestones),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reached, [vec!["leaves", "asks", "prints"], vec!["later"]]);
 }

@@ -1,5 +1,6 @@
 //! The host's end of the line to a shim: many calls and streams at once, over a pair of pipes or a socket.
 
+mod outgoing;
 mod pump;
 mod receiving;
 
@@ -17,7 +18,8 @@ use tokio_util::io::ReaderStream;
 use trajforge_shim::frame::{CHUNK, Frame, Kind, WINDOW};
 use trajforge_shim::protocol::{Pack, Packed, Request, Response, Unpack, Unpacked};
 
-use self::pump::{read_all, write_all};
+use self::outgoing::Outgoing;
+use self::pump::read_all;
 use self::receiving::Receiving;
 use crate::archive::Archive;
 use crate::error::{Error, Result};
@@ -27,8 +29,6 @@ use crate::sandbox::unexpected;
 const PIECE: usize = 64 << 10;
 /// How long the first line may take to say why the sandbox has ended, when the one that took its place is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Frames that wait to be written, at most.
-const QUEUE: usize = 16;
 /// What the shim says on its standard error is kept up to here, for the message when it is lost.
 const DIAGNOSTICS: usize = 4096;
 /// How much longer than its own time limit a request may take before the sandbox counts as lost.
@@ -49,9 +49,9 @@ pub(crate) enum Arrival {
 
 /// An open line. Dropping it hangs up, on which the shim ends itself and everything with it.
 pub(crate) struct Connection {
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: Outgoing,
     /// Into the first line, once another has taken its place: closing it would hang up.
-    first: Option<mpsc::Sender<Vec<u8>>>,
+    first: Option<Outgoing>,
     shared: Arc<Shared>,
     tasks: Vec<AbortHandle>,
 }
@@ -79,21 +79,20 @@ impl Connection {
         R: Stream<Item = Result<Arrival, String>> + Send + Unpin + 'static,
     {
         let shared = Arc::new(Shared { name, state: Mutex::default() });
-        let (outgoing, queue) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&shared)));
+        let (outgoing, writing) = Outgoing::to_writer(writer, Arc::clone(&shared));
         let hearing = Arc::clone(&shared);
         let reading = tokio::spawn(async move {
             let reason = read_all(arriving, &hearing).await;
             hearing.lose(reason);
         });
-        Self { outgoing, first: None, shared, tasks: vec![writing.abort_handle(), reading.abort_handle()] }
+        Self { outgoing, first: None, shared, tasks: vec![writing, reading.abort_handle()] }
     }
 
     /// Has every later call go through a socket that the shim has called on. The first line is heard on, for what is
     /// said on standard error and for the sandbox's end.
     pub(crate) fn redirect(&mut self, socket: UnixStream) {
         let (reader, writer) = socket.into_split();
-        let (outgoing, queue) = mpsc::channel(QUEUE);
+        let (outgoing, writing) = Outgoing::to_socket(writer, Arc::clone(&self.shared));
         let pieces = ReaderStream::with_capacity(reader, PIECE)
             .map(|piece| piece.map(Arrival::Protocol).map_err(|error| error.to_string()));
         let shared = Arc::clone(&self.shared);
@@ -102,8 +101,7 @@ impl Connection {
             tokio::time::sleep(LAST_WORDS).await;
             shared.lose(reason);
         });
-        let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&self.shared)));
-        self.tasks.extend([reading.abort_handle(), writing.abort_handle()]);
+        self.tasks.extend([reading.abort_handle(), writing]);
         self.first = Some(std::mem::replace(&mut self.outgoing, outgoing));
     }
 
@@ -201,6 +199,7 @@ impl Connection {
     /// Hangs up.
     pub(crate) fn close(&self) {
         self.shared.lose("it was stopped".to_owned());
+        self.outgoing.close();
         for task in &self.tasks {
             task.abort();
         }

@@ -57,7 +57,7 @@ impl Done {
 /// A journal that tells of each step.
 pub(super) struct Journal<'a> {
     pub(super) writer: JournalWriter,
-    pub(super) running: &'a Running<'a>,
+    pub(super) running: &'a Running,
     pub(super) work: &'a Work<'a>,
 }
 

@@ -1,12 +1,15 @@
 //! Frames from a queue to a writer, and from a reader to whoever waits for them.
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::stream::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use trajforge_shim::frame::Decoder;
 
+use super::outgoing::Direct;
 use super::{Arrival, Shared};
 
 /// Writes frames out, until there are no more.
@@ -24,6 +27,29 @@ pub(super) async fn write_all<W: AsyncWrite + Unpin>(
             shared.lose(format!("writing to it failed: {error}"));
             return;
         }
+    }
+}
+
+/// Writes to a socket what others could not write there themselves, until there is no more.
+pub(super) async fn write_rest(
+    (socket, direct): (Arc<OwnedWriteHalf>, Arc<Direct>),
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    shared: Arc<Shared>,
+) {
+    while let Some(wire) = queue.recv().await {
+        let mut left = wire.as_slice();
+        while !left.is_empty() {
+            let room = socket.writable().await;
+            match room.and_then(|()| socket.try_write(left)) {
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    shared.lose(format!("writing to it failed: {error}"));
+                    return;
+                }
+            }
+        }
+        direct.caught_up();
     }
 }
 

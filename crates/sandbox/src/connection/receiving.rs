@@ -6,13 +6,14 @@ use tokio::sync::mpsc;
 use trajforge_shim::frame::{Frame, Kind};
 
 use super::Call;
+use super::outgoing::Outgoing;
 use crate::error::Result;
 
 /// A stream from the shim, paid for as it is consumed.
 pub(super) struct Receiving {
     pub(super) call: Call,
     pub(super) pieces: mpsc::UnboundedReceiver<Result<Bytes>>,
-    pub(super) outgoing: mpsc::Sender<Vec<u8>>,
+    pub(super) outgoing: Outgoing,
     pub(super) is_finished: bool,
 }
 

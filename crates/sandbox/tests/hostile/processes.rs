@@ -32,6 +32,9 @@ async fn a_daemon_outlives_its_action_but_not_the_hand_over() {
                       while True: open(\"/workspace/alive\", \"a\").write(\"x\"); time.sleep(0.01)'";
         let ran = sandbox.shell("main", daemon, Duration::from_secs(20)).await.unwrap();
         assert!(ran.succeeded(), "{ran:?}");
+        // The action ends with the daemon's parent, which may be before the daemon's first byte.
+        let begun = "until test -s alive; do sleep 0.02; done";
+        assert!(sh(sandbox, begun).await.succeeded());
         let grows = "a=$(stat -c %s alive); sleep 0.3; test $(stat -c %s alive) -gt $a && echo grows || echo stands";
         assert_eq!(sh(sandbox, grows).await.output.text(), "grows\n");
         assert!(sandbox.kill_agent().await.unwrap() >= 2);
