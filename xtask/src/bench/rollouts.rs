@@ -56,12 +56,18 @@ pub(super) struct Figures {
     rounds: u32,
     /// Each concurrency, with the medians of its rounds.
     concurrencies: Vec<Concurrency>,
-    /// Of the best concurrency.
+    /// The best concurrency of the rollouts.
+    best_workers: usize,
+    /// At that concurrency.
     rollouts_per_second: f64,
-    /// Of the floor's own best concurrency.
+    /// At that concurrency.
     floor_pairs_per_second: f64,
     /// The first by the second.
     ratio: f64,
+    /// The floor at its own best concurrency: the most that the engine can do.
+    most_pairs_per_second: f64,
+    /// The rollouts by that.
+    ratio_to_most: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -126,9 +132,13 @@ fn figures(bed: &Bed, arguments: &Arguments, all: &[Rounds]) -> Figures {
             p99_seconds: quantile(&rounds.seconds, 0.99),
         })
         .collect();
-    let best = |of: fn(&Concurrency) -> f64| concurrencies.iter().map(of).fold(0.0, f64::max);
-    let rollouts_per_second = best(|concurrency| concurrency.rollouts_per_second);
-    let floor_pairs_per_second = best(|concurrency| concurrency.floor_pairs_per_second);
+    let most_pairs_per_second =
+        concurrencies.iter().map(|concurrency| concurrency.floor_pairs_per_second).fold(0.0, f64::max);
+    let (best_workers, rollouts_per_second, floor_pairs_per_second) = concurrencies
+        .iter()
+        .map(|one| (one.workers, one.rollouts_per_second, one.floor_pairs_per_second))
+        .max_by(|one, other| one.1.total_cmp(&other.1))
+        .unwrap_or_default();
     let workers: Vec<String> = arguments.workers.iter().map(ToString::to_string).collect();
     let mut command = format!(
         "cargo xtask bench rollouts --rollouts {} --workers {} --rounds {}",
@@ -147,9 +157,12 @@ fn figures(bed: &Bed, arguments: &Arguments, all: &[Rounds]) -> Figures {
         rollouts_per_round: arguments.rollouts,
         rounds: arguments.rounds,
         concurrencies,
+        best_workers,
         rollouts_per_second,
         floor_pairs_per_second,
         ratio: rollouts_per_second / floor_pairs_per_second,
+        most_pairs_per_second,
+        ratio_to_most: rollouts_per_second / most_pairs_per_second,
     }
 }
 
@@ -239,12 +252,7 @@ impl Watch {
 
 impl Report for Figures {
     fn text(&self) -> String {
-        let Self { rollouts_per_second, floor_pairs_per_second, ratio, .. } = self;
-        let mut text = format!(
-            "**{rollouts_per_second:.2} rollouts/s ({:.0} an hour), floor {floor_pairs_per_second:.2} pairs of containers/s, \
-             ratio {ratio:.2}**\n\n",
-            rollouts_per_second * 3600.0
-        );
+        let mut text = format!("**{}**\n\n", self.headline());
         let _ = writeln!(text, "`{}`\n\n{}.\n", self.command, self.place);
         text.push_str(&self.table());
         text
@@ -252,6 +260,16 @@ impl Report for Figures {
 }
 
 impl Figures {
+    /// What counts, in one line.
+    pub(super) fn headline(&self) -> String {
+        let Self { best_workers, rollouts_per_second, ratio, ratio_to_most, .. } = self;
+        format!(
+            "{rollouts_per_second:.2} rollouts/s ({:.0} an hour) at {best_workers} at once, {ratio:.2} of the floor there and {ratio_to_most:.2} of \
+             the floor at its own best",
+            rollouts_per_second * 3600.0
+        )
+    }
+
     /// Each concurrency in a row.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
@@ -260,7 +278,7 @@ impl Figures {
             text,
             "{} rollouts of `{}` ({actions} actions, by the oracle, verified in a fresh container, journal on disk) in each of \
              {} rounds, in turn with\nthe floor: {CONTAINERS} containers with the same options created, started and removed for each \
-             rollout. Medians of the rounds; each side at\nits own best concurrency.\n",
+             rollout. Medians of the rounds.\n",
             self.rollouts_per_round, self.task, self.rounds
         );
         text.push_str(

@@ -158,7 +158,7 @@ impl Report for Figures {
         let _ = writeln!(text, "| a small request through the tunnel | {:.2} ms | |", self.tunnel_p50_ms);
         let _ = writeln!(text, "| the same without it | {:.2} ms | |", self.direct_p50_ms);
         let _ = writeln!(text, "\n{}", self.fork.text());
-        let _ = writeln!(text, "{}", self.rollouts.table());
+        let _ = writeln!(text, "{}.\n\n{}", self.rollouts.headline(), self.rollouts.table());
         if let Some(leaks) = &self.leaks {
             text.push_str(&leaks.text());
         }
