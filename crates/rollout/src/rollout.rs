@@ -82,9 +82,7 @@ impl Rollout<'_> {
         let sandbox: Arc<dyn Sandbox> =
             self.sandboxes.create(&spec).await.map_err(|error| Error::Failed(error.to_failure()))?.into();
         let finished = self.attempt(attempt, &sandbox, scaffold, recorder).await;
-        if let Err(error) = sandbox.stop().await {
-            tracing::warn!(rollout = %attempt.rollout.id, "the sandbox could not be stopped: {error}");
-        }
+        stop(&*sandbox, attempt).await;
         finished
     }
 
@@ -157,10 +155,10 @@ impl Rollout<'_> {
                 return Ok(Verified::default());
             }
         };
+        // Nothing more is asked of what the agent left; its memory is somebody else's from here on.
+        stop(sandbox, attempt).await;
         let judged = self.cancellable(verify::judge(&*fresh, attempt)).await;
-        if let Err(error) = fresh.stop().await {
-            tracing::warn!(rollout = %attempt.rollout.id, "the verification sandbox could not be stopped: {error}");
-        }
+        stop(&*fresh, attempt).await;
         let checks = judged?.map_err(|failure| *ending = Ending::Failed { failure }).ok();
         Ok(Verified { checks, seconds: started.elapsed().as_secs_f64() })
     }
@@ -170,6 +168,13 @@ impl Rollout<'_> {
             done = work => Ok(done),
             () = self.cancel.cancelled() => Err(Error::Cancelled),
         }
+    }
+}
+
+/// Ends a sandbox. One that can't be stopped is told of in the log: the reaper removes it.
+pub(crate) async fn stop(sandbox: &dyn Sandbox, attempt: &Attempt<'_>) {
+    if let Err(error) = sandbox.stop().await {
+        tracing::warn!(rollout = %attempt.rollout.id, "a sandbox could not be stopped: {error}");
     }
 }
 

@@ -9,7 +9,7 @@ use trajforge_sandbox::{Exec, Sandbox, SandboxExt as _, SandboxSpec, Sandboxes};
 use trajforge_schema::{Boundary, Check, CheckResult, Failure, FailureCode};
 
 use crate::prepare;
-use crate::rollout::Attempt;
+use crate::rollout::{Attempt, stop};
 
 /// Where the hidden files lie.
 const VERIFY_FOLDER: &str = "/verify";
@@ -54,9 +54,7 @@ pub(crate) async fn hand_over(
     match left.carry(&paths, &*fresh).await {
         Ok(_) => Ok(fresh),
         Err(error) => {
-            if let Err(error) = fresh.stop().await {
-                tracing::warn!(rollout = %attempt.rollout.id, "a sandbox could not be stopped: {error}");
-            }
+            stop(&*fresh, attempt).await;
             Err(error.to_failure())
         }
     }
