@@ -34,14 +34,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [2, 3, 4, 8])]
     workers: Vec<usize>,
     /// Rounds of floor and rollouts, in turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 }
 
 impl Arguments {
     /// What is measured unless said otherwise.
     pub(super) fn of(common: Common) -> Self {
-        Self { common, rollouts: 24, workers: vec![2, 3, 4, 8], rounds: 3 }
+        Self { common, rollouts: 24, workers: vec![2, 3, 4, 8], rounds: 5 }
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, fchmod, fchown, mkdirat, open, openat, statat,
@@ -76,6 +77,9 @@ pub(crate) enum Next {
     Pass,
 }
 
+/// How a walk gets the names in a folder, from that and its path; none where it can't be read.
+pub(crate) type List<'a> = dyn Fn(&OwnedFd, &[u8]) -> Arc<[CString]> + Sync + 'a;
+
 /// Visits everything below a folder, in the order of names, each folder before what is in it. What vanishes meanwhile
 /// is left out.
 pub(crate) fn walk<E>(
@@ -84,8 +88,18 @@ pub(crate) fn walk<E>(
     depth: usize,
     visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, E>,
 ) -> Result<(), E> {
-    for name in names(folder).unwrap_or_default() {
-        let Ok(stat) = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+    walk_listed((folder, &|folder, _| names(folder).unwrap_or_default()), path, depth, visit)
+}
+
+/// The same, with names from somewhere else.
+fn walk_listed<E>(
+    (folder, list): (&OwnedFd, &List<'_>),
+    path: &mut Vec<u8>,
+    depth: usize,
+    visit: &mut dyn FnMut(&Item<'_>) -> Result<Next, E>,
+) -> Result<(), E> {
+    for name in &*list(folder, path) {
+        let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
             continue;
         };
         let before = path.len();
@@ -95,21 +109,22 @@ pub(crate) fn walk<E>(
         path.extend_from_slice(name.as_bytes());
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let is_too_deep = is_folder && depth >= MAX_DEPTH;
-        let item = Item { path, name: &name, folder, stat, depth, is_too_deep };
+        let item = Item { path, name, folder, stat, depth, is_too_deep };
         let next = visit(&item)?;
         if is_folder
             && next == Next::Enter
             && !is_too_deep
-            && let Ok(inner) = openat(folder, &name, FOLDER, Mode::empty())
+            && let Ok(inner) = openat(folder, name, FOLDER, Mode::empty())
         {
-            walk(&inner, path, depth + 1, visit)?;
+            walk_listed((&inner, list), path, depth + 1, visit)?;
         }
         path.truncate(before);
     }
     Ok(())
 }
 
-fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
+/// The names in a folder, in order.
+pub(crate) fn names(folder: &OwnedFd) -> rustix::io::Result<Arc<[CString]>> {
     let mut buffer = Vec::with_capacity(16 << 10);
     let buffer: &mut [MaybeUninit<u8>] = buffer.spare_capacity_mut();
     let mut entries = RawDir::new(folder, buffer);
@@ -121,7 +136,7 @@ fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
         }
     }
     names.sort_unstable();
-    Ok(names)
+    Ok(names.into())
 }
 
 /// Opens an absolute folder.
@@ -216,8 +231,8 @@ pub(crate) fn remove(folder: &OwnedFd, name: &CStr, depth: usize) -> io::Result<
         Err(error) => return Err(error.into()),
     }
     let inner = openat(folder, name, FOLDER, Mode::empty())?;
-    for name in names(&inner)? {
-        remove(&inner, &name, depth + 1)?;
+    for name in &*names(&inner)? {
+        remove(&inner, name, depth + 1)?;
     }
     match unlinkat(folder, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT | Errno::BUSY) => Ok(()),

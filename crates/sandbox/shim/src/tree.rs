@@ -7,23 +7,21 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use rustix::fs::{FileType, Stat};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::fs::FileType;
 use serde::Serialize;
 use trajforge_shim::protocol::{Counted, Problem, ProblemKind, Response};
 
 use crate::folder::{self, Item, Next};
 use crate::git;
+use crate::listing::Listings;
 use crate::outlet::{failed_to, problem};
+use crate::stamp::Stamp;
 
 /// Files above this are listed without a digest.
 const MAX_HASHED: u64 = 64 << 20;
 /// Entries of one tree, at most.
 const MAX_ENTRIES: usize = 200_000;
-/// A file that changed less than this before it was read may change again without its timestamps showing it.
-const UNSETTLED: Duration = Duration::from_millis(20);
 /// A tree of fewer entries is looked at by one thread: beginning another takes as long as looking at so many.
 const WORTH_SHARING: usize = 100;
 
@@ -37,6 +35,7 @@ pub(crate) struct Trees {
 #[derive(Default)]
 struct Tree {
     known: HashMap<Vec<u8>, Known>,
+    listings: Listings,
     look: u64,
 }
 
@@ -77,13 +76,6 @@ enum Kind {
     Folder,
     Link,
     Other,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 /// The shape of `schema::ManifestEntry`.
@@ -134,36 +126,41 @@ impl Tree {
             folder::find(root.as_bytes()).map_err(|error| failed_to(&format!("look into {root}"), &error))?;
         let is_small = self.look > 0 && self.known.len() < WORTH_SHARING;
         self.look += 1;
-        let (look, known) = (self.look, &self.known);
+        let (look, known, listings) = (self.look, &self.known, &self.listings);
         let found = AtomicUsize::new(0);
         let mut hands: Vec<Hand> = Vec::new();
         hands.resize_with(if is_small { 1 } else { 2 }, Hand::default);
-        folder::walk_together(folder, &mut hands, &|hand, item| {
-            item.is_in_reach()?;
-            if found.fetch_add(1, Ordering::Relaxed) >= MAX_ENTRIES {
-                return Err(problem(
-                    ProblemKind::Limit,
-                    format!("{root} holds more than {MAX_ENTRIES} entries"),
-                ));
-            }
-            let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
-            let before = known.get(item.path);
-            let after = if is_git {
-                repository(item)
-            } else {
-                entry(item, before.map(|known| &known.seen), &mut hand.buffer)
-            };
-            match before {
-                Some(known) if known.seen == after => known.look.store(look, Ordering::Relaxed),
-                _ => hand.news.push((item.path.to_vec(), after)),
-            }
-            Ok(if is_git { Next::Pass } else { Next::Enter })
-        })?;
+        folder::walk_together(
+            (folder, &|folder, path| listings.names(folder, path)),
+            &mut hands,
+            &|hand, item| {
+                item.is_in_reach()?;
+                if found.fetch_add(1, Ordering::Relaxed) >= MAX_ENTRIES {
+                    return Err(problem(
+                        ProblemKind::Limit,
+                        format!("{root} holds more than {MAX_ENTRIES} entries"),
+                    ));
+                }
+                let is_git = item.name.to_bytes() == b".git" && item.kind() == FileType::Directory;
+                let before = known.get(item.path);
+                let after = if is_git {
+                    repository(item)
+                } else {
+                    entry(item, before.map(|known| &known.seen), &mut hand.buffer)
+                };
+                match before {
+                    Some(known) if known.seen == after => known.look.store(look, Ordering::Relaxed),
+                    _ => hand.news.push((item.path.to_vec(), after)),
+                }
+                Ok(if is_git { Next::Pass } else { Next::Enter })
+            },
+        )?;
         let news = hands.into_iter().flat_map(|hand| hand.news);
         Ok(self.take_in(news, found.into_inner()))
     }
 
     fn take_in(&mut self, news: impl Iterator<Item = (Vec<u8>, Seen)>, found: usize) -> WireDelta {
+        self.listings.keep();
         let mut changed = BTreeMap::new();
         for (path, seen) in news {
             let before = self.known.get(&path);
@@ -182,6 +179,7 @@ impl Tree {
                 is_there
             });
             removed.sort_unstable();
+            self.listings.forget(|path| self.known.contains_key(path));
         }
         WireDelta { changed, removed }
     }
@@ -197,7 +195,7 @@ impl Tree {
 fn repository(item: &Item<'_>) -> Seen {
     let entry =
         Entry { kind: Kind::Folder, mode: item.stat.st_mode & 0o7777, size: 0, digest: git::digest(item) };
-    Seen { entry, stamp: stamp(&item.stat), is_settled: false }
+    Seen { entry, stamp: Stamp::of(&item.stat), is_settled: false }
 }
 
 fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
@@ -208,7 +206,7 @@ fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
         _ => Kind::Other,
     };
     let size = if kind == Kind::File { u64::try_from(item.stat.st_size).unwrap_or(0) } else { 0 };
-    let stamp = stamp(&item.stat);
+    let stamp = Stamp::of(&item.stat);
     let mut seen = Seen {
         entry: Entry { kind, mode: item.stat.st_mode & 0o7777, size, digest: None },
         stamp,
@@ -225,7 +223,7 @@ fn entry(item: &Item<'_>, before: Option<&Seen>, buffer: &mut Vec<u8>) -> Seen {
         seen.entry.digest = old.entry.digest;
         return seen;
     }
-    seen.is_settled = is_settled(stamp);
+    seen.is_settled = stamp.is_settled();
     seen.entry.digest = if kind == Kind::Link {
         item.target().ok().map(|target| *blake3::hash(&target).as_bytes())
     } else {
@@ -249,22 +247,6 @@ fn hash(item: &Item<'_>, buffer: &mut Vec<u8>) -> Option<[u8; 32]> {
         left = left.saturating_sub(count as u64);
     }
     Some(*hasher.finalize().as_bytes())
-}
-
-fn stamp(stat: &Stat) -> Stamp {
-    let nanos = |part: u64| i64::try_from(part).unwrap_or(0);
-    Stamp {
-        inode: stat.st_ino,
-        modified: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
-        changed: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
-    }
-}
-
-fn is_settled(stamp: Stamp) -> bool {
-    let now = clock_gettime(ClockId::Realtime);
-    let nanos = |(seconds, nanos): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    let age = nanos((now.tv_sec, now.tv_nsec)) - nanos(stamp.changed);
-    age > i128::try_from(UNSETTLED.as_nanos()).unwrap_or(i128::MAX)
 }
 
 fn wire(entry: &Entry) -> WireEntry {

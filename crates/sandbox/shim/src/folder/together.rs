@@ -7,20 +7,21 @@ use std::thread;
 
 use rustix::fs::{FileType, Mode, openat};
 
-use super::{FOLDER, Item, MAX_DEPTH, Next, walk};
+use super::{FOLDER, Item, List, MAX_DEPTH, Next, walk_listed};
 
 /// Enough for [`MAX_DEPTH`] folders inside each other.
 const STACK: usize = 512 << 10;
 
-/// As [`walk`], on as many threads as there are states, this one included; each visits with a state of its own, in no
+/// As [`walk`](super::walk), on as many threads as there are states, this one included; each visits with a state of its own, in no
 /// order but that a folder comes before what is in it. Where threads are not to be had, fewer do it.
 pub(crate) fn walk_together<S: Send, E: Send>(
-    folder: OwnedFd,
+    (folder, list): (OwnedFd, &List<'_>),
     states: &mut [S],
     visit: &(dyn Fn(&mut S, &Item<'_>) -> Result<Next, E> + Sync),
 ) -> Result<(), E> {
     let Some((own, others)) = states.split_first_mut() else { return Ok(()) };
     let round = Round {
+        list,
         left: Mutex::new(Left {
             branches: vec![Branch { folder, path: Vec::new(), depth: 0 }],
             busy: 0,
@@ -48,7 +49,8 @@ struct Branch {
     depth: usize,
 }
 
-struct Round<E> {
+struct Round<'a, E> {
+    list: &'a List<'a>,
     left: Mutex<Left<E>>,
     more: Condvar,
     /// Whether somebody waits for a branch.
@@ -65,11 +67,11 @@ struct Left<E> {
     failure: Option<E>,
 }
 
-impl<E: Send> Round<E> {
+impl<E: Send> Round<'_, E> {
     fn work<S>(&self, state: &mut S, visit: &(dyn Fn(&mut S, &Item<'_>) -> Result<Next, E> + Sync)) {
         while let Some(Branch { folder, mut path, depth }) = self.next() {
             // Nothing in the place of an error: another thread has it.
-            let walked = walk(&folder, &mut path, depth, &mut |item| {
+            let walked = walk_listed((&folder, self.list), &mut path, depth, &mut |item| {
                 if self.is_over.load(Ordering::Relaxed) {
                     return Err(None);
                 }
@@ -133,7 +135,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::folder::find;
+    use crate::folder::{find, names};
 
     fn tree(name: &str) -> (std::path::PathBuf, BTreeSet<Vec<u8>>) {
         let root = std::env::temp_dir().join(format!("trajforge-together-{name}-{}", std::process::id()));
@@ -162,10 +164,14 @@ mod tests {
         for hands in 1..5 {
             let folder = find(root.as_os_str().as_encoded_bytes()).expect("the root opens");
             let mut seen: Vec<Vec<Vec<u8>>> = vec![Vec::new(); hands];
-            let walked: Result<(), ()> = walk_together(folder, &mut seen, &|seen, item| {
-                seen.push(item.path.to_vec());
-                Ok(Next::Enter)
-            });
+            let walked: Result<(), ()> = walk_together(
+                (folder, &|folder, _| names(folder).unwrap_or_default()),
+                &mut seen,
+                &|seen, item| {
+                    seen.push(item.path.to_vec());
+                    Ok(Next::Enter)
+                },
+            );
             assert_eq!(walked, Ok(()));
             let seen = seen.concat();
             assert_eq!(seen.len(), all.len());
@@ -178,9 +184,13 @@ mod tests {
     fn a_failure_of_one_ends_all() {
         let (root, _) = tree("failure");
         let folder = find(root.as_os_str().as_encoded_bytes()).expect("the root opens");
-        let walked = walk_together(folder, &mut [(); 3], &|(), item| {
-            if item.path.ends_with(b"7/b/c/13") { Err("thirteen") } else { Ok(Next::Enter) }
-        });
+        let walked = walk_together(
+            (folder, &|folder, _| names(folder).unwrap_or_default()),
+            &mut [(); 3],
+            &|(), item| {
+                if item.path.ends_with(b"7/b/c/13") { Err("thirteen") } else { Ok(Next::Enter) }
+            },
+        );
         assert_eq!(walked, Err("thirteen"));
         fs::remove_dir_all(root).expect("the tree goes");
     }
